@@ -1,0 +1,249 @@
+"""What one candidate knows of one Lease, and what follows from it at an instant.
+
+A candidate learns from answers (`take_in`) and from watch events (`observe`,
+`observe_deletion`), composes the next write, and compares: whether we lead is never
+stored, it follows from the anchor of a confirmed write and the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from . import writes
+from .messages import (
+    Answer,
+    Conflict,
+    Create,
+    Failed,
+    Found,
+    Instant,
+    Intent,
+    Read,
+    Replace,
+    Request,
+    Write,
+)
+from .observation import Observation
+from .own_writes import OwnWrites, SentWrite
+from .record import LeaseRecord
+from .term import Term
+from .timing import Timing
+
+
+class Candidate:
+    """One candidate for one Lease. Not thread-safe, but for the questions about the term."""
+
+    def __init__(
+        self, holder_id: str, timing: Timing, *, adopts: bool = True, wall_ends_term: bool = False
+    ) -> None:
+        """Know nothing yet.
+
+        `adopts`: an older record under our name is ours to renew, since no other living
+        process has this `holder_id`. `wall_ends_term`: see `Term.wall_counts`.
+        """
+        self._holder_id = holder_id
+        self._timing = timing
+        self._adopts = adopts
+        self._wall_ends_term = wall_ends_term
+        self.news = 0
+        self._observed = Observation(lease_ttl=timing.lease_ttl)
+        self._deleted_under_us = False
+        self._recognised = False
+        self._term: Term | None = None
+        self._era = object()
+        self._writes = OwnWrites()
+        self._warning: str | None = None
+        self._warned = False
+
+    @property
+    def lease(self) -> LeaseRecord | None:
+        """What the Lease last said, `None` where there was none."""
+        seen = self._observed.lease
+        return seen.record if seen else None
+
+    @property
+    def confirmed(self) -> LeaseRecord | None:
+        """Our last write that is known to have been committed."""
+        return self._writes.last
+
+    def is_leader(self, now: Instant) -> bool:
+        """Whether our term, if there is one, has not yet ended by our own clock."""
+        return self.term(now) is not None
+
+    def remaining(self, now: Instant) -> float:
+        """How many seconds of leading are left without another confirmed write."""
+        term = self.term(now)
+        return term.remaining(now) if term else 0.0
+
+    def fencing_token(self, now: Instant) -> int | None:
+        """The version of the write that began our term, `None` where we do not lead."""
+        term = self.term(now)
+        return term.token if term else None
+
+    def term(self, now: Instant) -> Term | None:
+        """The term in which we lead, `None` where we do not."""
+        term = self._term
+        return term if term and term.era is self._era and term.remaining(now) > 0 else None
+
+    def take_warning(self) -> str | None:
+        """Return what the user should be told, once."""
+        warning, self._warning = self._warning, None
+        return warning
+
+    def end_term(self) -> None:
+        """End our term, and let no write composed so far begin another.
+
+        Takes effect at once and from anywhere: another thread, or a signal handler in the
+        middle of any other method.
+        """
+        self._era = object()
+
+    def take_in(self, request: Request, answer: Answer, now: Instant, *, overtaken: bool) -> None:
+        """Learn from the answer to `request`; `overtaken` by an event while it was in flight.
+
+        :raises Exception: the answer's error, where it is a failure.
+        """
+        self._deleted_under_us = self._recognised = False
+        if isinstance(answer, Failed):
+            raise answer.error
+        if isinstance(answer, Found):
+            outdated = overtaken and self._observed.may_outdate(answer.record)
+            if not isinstance(request, Read):
+                self._settle(request, answer, now, outdated)
+            elif not outdated:
+                self._see(answer, now)
+            return
+        if isinstance(answer, Conflict):
+            self._observed.see_existence()
+        elif isinstance(request, Create):
+            raise answer.error
+        else:
+            self._see_absence(now)
+
+    def observe(self, event: Found, now: Instant) -> None:
+        """Learn from a watch event that shows the Lease, unless it is old."""
+        if self._observed.is_news(event.record):
+            self.news += 1
+            self._see(event, now)
+
+    def observe_deletion(self, last: LeaseRecord, now: Instant) -> None:
+        """Learn from a watch event that the Lease, which `last` was, is gone."""
+        if self._observed.is_news_of_deletion(last):
+            self.news += 1
+            self._see_absence(now)
+
+    def compose_claim(self, now: Instant) -> Write | None:
+        """Return the write that makes or keeps us leader, `None` where there is none to make."""
+        seen = self._observed.lease
+        if seen is None:
+            may_create = self._deleted_under_us or self._observed.allows_create(now)
+            return self._create(now) if may_create else None
+        record = seen.record
+        if self._is_ours_to_write(record):
+            return self._renew(seen, now) if self._renewal_is_due(now) else None
+        skew = self._timing.max_clock_skew
+        if record.holder_identity is None or self._observed.has_expired(record, now, skew):
+            return self._take_over(seen, now)
+        return None
+
+    def compose_release(self, now: Instant) -> Write | None:
+        """Return the write that gives the Lease up, `None` where it is not ours to give."""
+        seen = self._observed.lease
+        if seen is None or not self._is_ours_to_write(seen.record):
+            return None
+        record = writes.release(self._stamp(now, unlike=seen.record), of=seen.record)
+        return self._replace(seen, record, Intent.RELEASE, now)
+
+    def _see(self, found: Found, now: Instant) -> None:
+        record = found.record
+        self._observed.see(found, now)
+        sent = self._writes.committed_as(record)
+        if sent is not None:
+            self._recognised = True
+            self._confirm(sent, record, now)
+        elif not self._writes.is_last(record) and self._supersedes_ours(record):
+            self.end_term()
+            if record.holder_identity == self._holder_id and not self._warned:
+                self._warned = True
+                self._warning = (
+                    f"another process leads under our holder_id {self._holder_id!r}:"
+                    " give every candidate its own, or leave holder_id unset"
+                )
+
+    def _see_absence(self, now: Instant) -> None:
+        self._deleted_under_us = self.is_leader(now)
+        self._observed.see_absence(now)
+        self.end_term()
+
+    def _settle(self, request: Write, answer: Found, now: Instant, outdated: bool) -> None:
+        sent = self._writes.unresolved(request.record)
+        if sent is None or outdated:
+            return
+        record = replace(
+            request.record,
+            uid=answer.record.uid or request.record.uid,
+            resource_version=answer.record.resource_version,
+        )
+        self._observed.see(Found(record, answer.source), now)
+        self._confirm(sent, record, now)
+
+    def _confirm(self, sent: SentWrite, record: LeaseRecord, now: Instant) -> None:
+        """`sent` was committed and is now `record`: it begins a term, or extends ours."""
+        self._writes.confirm(record)
+        if sent.era is not self._era or record.holder_identity != self._holder_id:
+            return
+        term = self.term(now)
+        token = record.version if term is None else term.token
+        belief = self._timing.belief
+        self._term = Term(token, sent.anchor, sent.era, belief, self._wall_ends_term)
+
+    def _renewal_is_due(self, now: Instant) -> bool:
+        """Always, unless a write whose answer was lost has just proved to be young enough."""
+        if not self._recognised:
+            return True
+        return self.remaining(now) <= self._timing.belief - self._timing.renew_interval
+
+    def _supersedes_ours(self, record: LeaseRecord) -> bool:
+        """Whether `record` came after our last write; in doubt, whether it is another's."""
+        newer = self._writes.are_older_than(record)
+        return record.holder_identity != self._holder_id if newer is None else newer
+
+    def _is_ours_to_write(self, record: LeaseRecord) -> bool:
+        if record.holder_identity != self._holder_id:
+            return False
+        if self._writes.is_last(record):
+            return True
+        return self._adopts and not self._supersedes_ours(record)
+
+    def _create(self, now: Instant) -> Write:
+        record = writes.claim(self._holder_id, self._timing.lease_ttl, self._stamp(now), over=None)
+        self._remember(record, None, now)
+        return Create(record)
+
+    def _take_over(self, seen: Found, now: Instant) -> Write:
+        stamp = self._stamp(now, unlike=seen.record)
+        record = writes.claim(self._holder_id, self._timing.lease_ttl, stamp, over=seen.record)
+        return self._replace(seen, record, Intent.ACQUIRE, now)
+
+    def _renew(self, seen: Found, now: Instant) -> Write:
+        ours = self._writes.is_last(seen.record)
+        after = seen.record.renew_time if ours else None
+        stamp = self._stamp(now, unlike=seen.record, after=after)
+        record = writes.renewal(self._timing.lease_ttl, stamp, of=seen.record)
+        return self._replace(seen, record, Intent.RENEW, now)
+
+    def _replace(self, seen: Found, record: LeaseRecord, intent: Intent, now: Instant) -> Write:
+        self._remember(record, seen.record.resource_version, now)
+        return Replace(record, seen, intent)
+
+    def _remember(self, record: LeaseRecord, replaced_version: str | None, now: Instant) -> None:
+        self._writes.add(SentWrite(record, replaced_version, now, self._era))
+
+    def _stamp(
+        self, now: Instant, *, unlike: LeaseRecord | None = None, after: datetime | None = None
+    ) -> datetime:
+        taken = self._writes.unresolved_times()
+        if unlike is not None:
+            taken.add(unlike.renew_time)
+        return writes.stamp(now.utc, after=after, unlike=taken)

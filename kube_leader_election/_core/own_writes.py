@@ -1,0 +1,74 @@
+"""The writes of one candidate: which may have been committed, and which last was."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from .messages import Instant
+from .record import LeaseRecord
+
+# kube-apiserver gives up on a request after 60 s by default (--request-timeout);
+# far fewer writes than these can be under way that long.
+_MOST_UNRESOLVED = 1000
+
+
+@dataclass(frozen=True)
+class SentWrite:
+    """A write composed at `anchor`, in an `era`: the time between two ends of terms."""
+
+    record: LeaseRecord
+    replaced_version: str | None
+    anchor: Instant
+    era: object
+
+    def is_what(self, seen: LeaseRecord) -> bool:
+        """Whether `seen`, as read from the server, is this write, committed."""
+        if self.record.uid is None:
+            return self.record.says_the_same_as(replace(seen, uid=None))
+        return self.record.says_the_same_as(seen) and seen.resource_version != self.replaced_version
+
+
+class OwnWrites:
+    """Each write from its composition until it, or a later one, is known to be committed.
+
+    No refusal resolves one: something on the way may have sent it twice, and the second
+    try been refused because of the first.
+    """
+
+    def __init__(self) -> None:
+        self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_UNRESOLVED)
+        self.last: LeaseRecord | None = None
+
+    def add(self, sent: SentWrite) -> None:
+        """`sent` is about to be sent: from now on it may be committed."""
+        self._unresolved.append(sent)
+
+    def unresolved(self, record: LeaseRecord) -> SentWrite | None:
+        """Return the write of `record`, `None` if it is resolved already."""
+        return next((sent for sent in self._unresolved if sent.record is record), None)
+
+    def committed_as(self, seen: LeaseRecord) -> SentWrite | None:
+        """Return the unresolved write that `seen`, as read from the server, turns out to be."""
+        return next((sent for sent in self._unresolved if sent.is_what(seen)), None)
+
+    def confirm(self, record: LeaseRecord) -> None:
+        """Our last write is stored as `record`; the guard lets no earlier one follow it."""
+        self.last = record
+        self._unresolved.clear()
+
+    def unresolved_times(self) -> set[datetime | None]:
+        """Return the renewal times that only an unresolved write may bear."""
+        return {sent.record.renew_time for sent in self._unresolved}
+
+    def is_last(self, seen: LeaseRecord) -> bool:
+        """Whether `seen` is our last committed write, foreign fields aside."""
+        return self.last is not None and self.last.says_the_same_as(seen)
+
+    def are_older_than(self, seen: LeaseRecord) -> bool | None:
+        """Whether `seen` came after our last committed write, `None` where that is unknown."""
+        ours = self.last.version if self.last else None
+        if ours is None or seen.version is None:
+            return None
+        return seen.version > ours

@@ -1,0 +1,62 @@
+"""What each write says, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from .record import MAX_INT32, LeaseRecord
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def claim(
+    holder_id: str, lease_ttl: int, stamp: datetime, *, over: LeaseRecord | None
+) -> LeaseRecord:
+    """Return a new Lease of ours, or one taken `over` from whoever held it."""
+    return LeaseRecord(
+        holder_identity=holder_id,
+        lease_duration_seconds=lease_ttl,
+        acquire_time=stamp,
+        renew_time=stamp,
+        lease_transitions=min(over.lease_transitions + 1, MAX_INT32) if over else 0,
+        uid=over.uid if over else None,
+    )
+
+
+def renewal(lease_ttl: int, stamp: datetime, *, of: LeaseRecord) -> LeaseRecord:
+    """Return our record, renewed."""
+    return replace(
+        of,
+        lease_duration_seconds=lease_ttl,
+        acquire_time=of.acquire_time or stamp,
+        renew_time=stamp,
+        resource_version=None,
+    )
+
+
+def release(stamp: datetime, *, of: LeaseRecord) -> LeaseRecord:
+    """Return a record that anybody may take at once, as client-go leaves it."""
+    return replace(
+        of,
+        holder_identity=None,
+        lease_duration_seconds=1,
+        acquire_time=stamp,
+        renew_time=stamp,
+        resource_version=None,
+    )
+
+
+def stamp(utc: datetime, *, after: datetime | None, unlike: Iterable[datetime | None]) -> datetime:
+    """Return a `renewTime`: `utc`, but later than `after`, and none of `unlike`.
+
+    A write that equals what is stored would be a no-op for the server, and two alike
+    could not be told apart when one of their answers is lost.
+    """
+    taken = set(unlike)
+    step = _MICROSECOND if utc.year < 9999 else -_MICROSECOND
+    time = utc if after is None or after < utc or step < timedelta(0) else after + step
+    while time in taken:
+        time += step
+    return time
