@@ -1,0 +1,691 @@
+"""Whether we lead: local validity, lost answers, whose record it is, what is newer, tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kube_leader_election._core.attempt import StepDownResult
+from kube_leader_election._core.candidate import Candidate
+from kube_leader_election._core.messages import Found, Instant, Intent, Read, Replace
+
+from .talk import (
+    BELIEF,
+    START,
+    TTL,
+    Talk,
+    Trouble,
+    as_stored,
+    at,
+    attempt,
+    candidate,
+    leader,
+    lease,
+    stepping_down,
+    time_at,
+)
+
+
+def with_version(found: Found, version: int | str | None) -> Found:
+    text = None if version is None else str(version)
+    return replace(found, record=replace(found.record, resource_version=text))
+
+
+def lost_renewal(leading: Candidate, stored: Found, sent: float, *, version: int) -> Found:
+    """A renewal composed at `sent` that is committed, and whose answer never comes."""
+    talk = attempt(leading).found(stored, at(sent))
+    committed = as_stored(talk.request, version=version)
+    talk.failed(at(sent + 1))
+    return committed
+
+
+# Local validity.
+
+
+def test_a_term_counts_from_the_instant_at_which_its_write_was_composed() -> None:
+    trying = candidate()
+    talk = attempt(trying).absent(at(1))
+    talk.stored(at(4), version=2)
+    assert trying.is_leader(at(1 + BELIEF - 0.001))
+    assert not trying.is_leader(at(1 + BELIEF))
+
+
+def test_nobody_leads_before_a_write_was_answered() -> None:
+    trying = candidate()
+    talk = attempt(trying).absent(at(1))
+    assert not trying.is_leader(at(1))
+    talk.stored(at(1), version=2)
+    assert trying.is_leader(at(1))
+
+
+@pytest.mark.parametrize(
+    ("ttl", "skew", "belief"), [(10, 0.0, 9.8), (10, None, 9.8), (10, 2.0, 7.8), (100, 0.5, 97.5)]
+)
+def test_belief_is_98_percent_of_the_ttl_less_the_clock_skew(
+    ttl: int, skew: float | None, belief: float
+) -> None:
+    leading, _ = leader(ttl=ttl, skew=skew)
+    assert leading.remaining(at(0)) == pytest.approx(belief)
+    assert leading.is_leader(at(belief - 0.001))
+    assert not leading.is_leader(at(belief + 1e-9))
+
+
+def test_a_renewal_moves_the_end_of_the_term_and_keeps_its_token() -> None:
+    leading, stored = leader(version=2)
+    result = attempt(leading).found(stored, at(5)).stored(at(5.5), version=3).result
+    assert result.fencing_token == 2
+    assert leading.is_leader(at(5 + BELIEF - 0.001))
+    assert not leading.is_leader(at(5 + BELIEF))
+
+
+def test_regaining_after_a_lapse_is_a_new_term() -> None:
+    leading, stored = leader(version=2)
+    result = attempt(leading).found(stored, at(BELIEF)).stored(at(BELIEF), version=3).result
+    assert result.fencing_token == 3
+
+
+def test_an_answer_after_the_deadline_but_before_its_own_end_begins_a_new_term() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(9))
+    assert not leading.is_leader(at(BELIEF + 1))
+    assert talk.stored(at(BELIEF + 1), version=3).result.fencing_token == 3
+    assert leading.is_leader(at(9 + BELIEF - 0.001))
+
+
+def test_an_answer_after_its_own_end_begins_nothing() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(9))
+    assert not talk.stored(at(9 + BELIEF), version=3).result
+    assert not leading.is_leader(at(9 + BELIEF))
+
+
+@given(jump=st.floats(-(10.0**8), 10.0**8), elapsed=st.floats(0, 20))
+def test_a_jump_of_the_wall_clock_neither_ends_nor_prolongs_a_term(
+    jump: float, elapsed: float
+) -> None:
+    leading, _ = leader()
+    assert leading.is_leader(at(elapsed, wall=jump)) == (elapsed < BELIEF)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "wall", "leads"), [(1, 9.7, True), (1, 9.8, False), (9.8, 1, False), (1, -99, True)]
+)
+def test_where_the_monotonic_clock_sleeps_with_the_machine_the_wall_clock_ends_a_term_too(
+    elapsed: float, wall: float, leads: bool
+) -> None:
+    leading, _ = leader(wall_ends_term=True)
+    assert leading.is_leader(at(elapsed, wall=wall)) == leads
+
+
+def test_the_token_is_only_told_while_leading() -> None:
+    leading, _ = leader(version=2)
+    assert leading.fencing_token(at(0)) == 2
+    assert leading.fencing_token(at(BELIEF)) is None
+    assert candidate().fencing_token(at(0)) is None
+
+
+@pytest.mark.parametrize("version", [None, "0", "012", "v3", "1.5"])
+def test_a_version_that_is_no_integer_gives_a_term_without_a_token(version: str | None) -> None:
+    talk = attempt(candidate()).absent(at(0)).stored(at(0), version=version)
+    assert talk.result.acquired_lease
+    assert talk.result.fencing_token is None
+
+
+def test_a_token_need_not_fit_64_bits() -> None:
+    talk = attempt(candidate()).absent(at(0)).stored(at(0), version=2**70)
+    assert talk.result.fencing_token == 2**70
+
+
+# Lost answers.
+
+
+def test_a_renewal_whose_answer_was_lost_is_recognised_and_counts_from_its_own_anchor() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    assert not leading.is_leader(at(BELIEF))
+    talk = attempt(leading).found(committed, at(7))
+    assert talk.result.acquired_lease
+    assert talk.result.fencing_token == 2
+    assert leading.is_leader(at(5 + BELIEF - 0.001))
+    assert not leading.is_leader(at(5 + BELIEF))
+
+
+def test_a_create_whose_answer_was_lost_is_recognised_and_counts_from_its_own_anchor() -> None:
+    trying = candidate()
+    talk = attempt(trying).absent(at(0))
+    committed = as_stored(talk.request, version=4)
+    talk.failed(at(1))
+    talk = attempt(trying).found(committed, at(2))
+    assert talk.result.fencing_token == 4
+    assert not trying.is_leader(at(BELIEF))
+
+
+def test_a_lost_create_that_commits_after_an_absence_was_seen_is_ours_but_proves_no_term() -> None:
+    trying = candidate(adopts=False)
+    talk = attempt(trying).absent(at(0))
+    committed = as_stored(talk.request, version=4)
+    talk.failed(at(1))
+    talk = attempt(trying).absent(at(2)).conflict(at(2)).found(committed, at(2))
+    assert not trying.is_leader(at(2))
+    assert talk.stored(at(2), version=5).result.fencing_token == 5
+
+
+def test_each_unresolved_write_is_recognised_by_its_own_record_and_anchor() -> None:
+    leading, stored = leader(version=2)
+    first = lost_renewal(leading, stored, 2, version=3)
+    lost_renewal(leading, stored, 3, version=3)
+    lost_renewal(leading, stored, 4, version=3)
+    assert attempt(leading).found(first, at(5)).result.acquired_lease
+    assert leading.is_leader(at(2 + BELIEF - 0.001))
+    assert not leading.is_leader(at(2 + BELIEF))
+
+
+def test_a_lost_write_that_was_edited_by_others_meanwhile_is_still_recognised() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    result = attempt(leading).found(with_version(committed, 8), at(6)).result
+    assert result.acquired_lease
+    assert leading.is_leader(at(5 + BELIEF - 0.001))
+
+
+def test_a_lost_write_found_when_the_renewal_is_due_is_renewed_in_the_same_attempt() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    due = 5 + BELIEF / 3
+    assert attempt(leading).found(committed, at(due - 0.001)).result
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    talk = attempt(leading).found(committed, at(due + 0.001))
+    assert isinstance(talk.request, Replace)
+    assert talk.request.intent is Intent.RENEW
+
+
+def test_a_lost_write_found_when_nothing_of_its_time_is_left_is_renewed_as_a_new_term() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    talk = attempt(leading).found(committed, at(5 + BELIEF))
+    assert not leading.is_leader(at(5 + BELIEF))
+    assert talk.stored(at(5 + BELIEF), version=4).result.fencing_token == 4
+
+
+def test_a_lost_write_found_after_the_deadline_but_before_its_own_end_begins_a_new_term() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 9, version=3)
+    result = attempt(leading).found(committed, at(BELIEF + 1)).result
+    assert result.acquired_lease
+    assert result.fencing_token == 3
+
+
+def test_a_renewal_that_was_not_committed_is_made_again_on_the_same_version() -> None:
+    leading, stored = leader(version=2)
+    lost_renewal(leading, stored, 5, version=3)
+    talk = attempt(leading).found(stored, at(6))
+    assert isinstance(talk.request, Replace)
+    assert talk.request.base is stored
+    assert not leading.is_leader(at(BELIEF))
+
+
+def test_a_lost_take_over_is_recognised_by_the_whole_record_not_by_our_name() -> None:
+    trying = candidate(adopts=False)
+    talk = attempt(trying).found(lease(None, version=1), at(0))
+    committed = as_stored(talk.request, version=2)
+    talk.failed(at(1))
+    assert not attempt(trying).found(lease("a", version=2, renewed=0.5), at(2)).result
+    assert attempt(trying).found(committed, at(3)).result
+
+
+def test_a_lost_write_of_an_earlier_lease_of_the_name_proves_nothing() -> None:
+    trying = candidate(adopts=False)
+    talk = attempt(trying).found(lease(None, version=1, uid="uid-1"), at(0))
+    committed = as_stored(talk.request, version=2)
+    talk.failed(at(1))
+    remade = replace(committed, record=replace(committed.record, uid="uid-2"))
+    assert not attempt(trying).found(remade, at(2)).result
+
+
+def test_what_is_read_at_the_version_that_a_lost_write_replaced_is_not_that_write() -> None:
+    trying = candidate(adopts=False)
+    talk = attempt(trying).found(lease(None, version=1), at(0))
+    impossible = as_stored(talk.request, version=1)
+    talk.failed(at(1))
+    assert not attempt(trying).found(impossible, at(2)).result
+
+
+def test_a_write_refused_because_it_was_sent_twice_is_recognised_as_committed() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(1))
+    committed = as_stored(talk.request, version=3)
+    result = talk.conflict(at(1)).found(committed, at(1)).result
+    assert result.acquired_lease
+    assert result.fencing_token == 2
+    assert leading.take_warning() is None
+
+
+# Whose record it is.
+
+
+def test_a_record_under_our_name_that_we_never_wrote_is_adopted_as_a_new_term() -> None:
+    restarted = candidate()
+    talk = attempt(restarted).found(lease("a", version=7, transitions=3), at(1))
+    assert not restarted.is_leader(at(1))
+    assert isinstance(talk.request, Replace)
+    assert talk.written.lease_transitions == 3
+    assert talk.stored(at(1), version=8).result.fencing_token == 8
+
+
+def test_who_does_not_adopt_waits_for_the_expiry_of_its_own_former_record() -> None:
+    restarted = candidate(adopts=False)
+    assert not attempt(restarted).found(lease("a", version=7, renewed=0), at(1)).result
+    talk = attempt(restarted).found(lease("a", version=7, renewed=0), at(10.1))
+    assert isinstance(talk.request, Replace)
+    assert talk.request.intent is Intent.ACQUIRE
+
+
+def test_a_newer_record_under_our_name_is_a_namesake_s_and_ends_our_term() -> None:
+    leading, _ = leader(version=2)
+    namesake = lease("a", version=3, renewed=1)
+    talk = attempt(leading).found(namesake, at(1))
+    assert not talk.result
+    assert not leading.is_leader(at(1))
+    assert talk.asked == [Read()]
+
+
+def test_a_namesake_is_waited_out_like_anyone() -> None:
+    leading, _ = leader(version=2)
+    namesake = lease("a", version=3, renewed=1, transitions=4)
+    attempt(leading).found(namesake, at(1))
+    assert not attempt(leading).found(namesake, at(10.9)).result
+    talk = attempt(leading).found(namesake, at(11.1))
+    assert talk.written.lease_transitions == 5
+    assert talk.stored(at(11.1), version=4).result.fencing_token == 4
+
+
+def test_a_namesake_is_warned_of_once_and_the_warning_names_the_fix() -> None:
+    leading, _ = leader(version=2)
+    assert leading.take_warning() is None
+    attempt(leading).found(lease("a", version=3, renewed=1), at(1))
+    warning = leading.take_warning()
+    assert warning is not None
+    assert "'a'" in warning
+    assert "holder_id" in warning
+    attempt(leading).found(lease("a", version=4, renewed=2), at(2))
+    assert leading.take_warning() is None
+
+
+def test_another_s_record_is_no_reason_for_a_warning() -> None:
+    leading, _ = leader(version=2)
+    attempt(leading).found(lease("b", version=3, renewed=1), at(1))
+    assert leading.take_warning() is None
+
+
+def test_an_edit_of_foreign_fields_leaves_our_record_ours() -> None:
+    leading, stored = leader(version=2)
+    result = attempt(leading).found(with_version(stored, 9), at(1)).stored(at(1), version=10).result
+    assert result.fencing_token == 2
+    assert leading.take_warning() is None
+
+
+def test_an_edit_of_our_record_by_hand_is_no_longer_our_record() -> None:
+    leading, stored = leader(version=2)
+    edited = replace(stored, record=replace(stored.record, lease_duration_seconds=60))
+    assert not attempt(leading).found(with_version(edited, 3), at(1)).result
+    assert not leading.is_leader(at(1))
+
+
+@pytest.mark.parametrize("version", [None, 5])
+def test_a_server_that_answers_the_same_lease_for_ever_is_renewed_for_ever(
+    version: int | None,
+) -> None:
+    trying = candidate()
+    for second in range(5):
+        mocked = lease("a", version=version, uid=None)
+        talk = attempt(trying).found(mocked, at(second))
+        assert talk.stored(at(second), version=version).result.acquired_lease
+    assert trying.take_warning() is None
+
+
+# What is newer.
+
+
+def test_another_s_newer_record_ends_our_term_at_once() -> None:
+    leading, _ = leader(version=2)
+    result = attempt(leading).found(lease("b", version=3), at(1)).result
+    assert not result
+    assert not leading.is_leader(at(1))
+
+
+def test_a_newer_free_lease_ends_our_term_at_once() -> None:
+    leading, _ = leader(version=2)
+    talk = attempt(leading).found(lease(None, version=3), at(1))
+    assert not leading.is_leader(at(1))
+    assert talk.stored(at(1), version=4).result.fencing_token == 4
+
+
+def test_a_lease_that_was_deleted_and_made_again_ends_our_term() -> None:
+    leading, stored = leader(version=2)
+    remade = replace(stored, record=replace(stored.record, uid="uid-2"))
+    attempt(leading).found(with_version(remade, 3), at(1))
+    assert not leading.is_leader(at(1))
+
+
+def test_an_absence_ends_our_term() -> None:
+    leading, _ = leader(version=2)
+    attempt(leading).absent(at(1))
+    assert not leading.is_leader(at(1))
+
+
+def test_a_stale_read_of_another_s_older_record_changes_no_belief() -> None:
+    leading, _ = leader(version=5)
+    result = attempt(leading).found(lease("b", version=4, renewed=1), at(1)).result
+    assert result.acquired_lease
+    assert leading.is_leader(at(BELIEF - 0.001))
+    assert not leading.is_leader(at(BELIEF))
+
+
+def test_after_a_stale_read_the_guarded_write_decides() -> None:
+    leading, stored = leader(version=5)
+    talk = attempt(leading).found(lease(None, version=4), at(1)).conflict(at(1))
+    assert talk.found(stored, at(1)).stored(at(1), version=6).result.fencing_token == 5
+
+
+def test_a_stale_read_of_our_own_older_record_changes_no_belief_and_warns_of_nobody() -> None:
+    leading, stored = leader(version=2)
+    attempt(leading).found(stored, at(3)).stored(at(3), version=3)
+    talk = attempt(leading).found(stored, at(4)).conflict(at(4))
+    assert leading.is_leader(at(4))
+    assert leading.take_warning() is None
+    assert talk.request == Read()
+
+
+def test_without_versions_another_s_record_ends_our_term() -> None:
+    leading, _ = leader(version=2)
+    attempt(leading).found(lease("b", version=None), at(1))
+    assert not leading.is_leader(at(1))
+
+
+def test_after_a_restore_with_lower_versions_the_election_goes_on() -> None:
+    leading, _ = leader(version=1000)
+    restored = lease("b", version=7, renewed=-100)
+    result = attempt(leading).found(restored, at(1)).stored(at(1), version=8).result
+    assert result.acquired_lease
+    follower = candidate()
+    attempt(follower).found(lease("b", version=1000), at(0))
+    assert not attempt(follower).found(lease("c", version=8, renewed=1), at(1)).result
+    assert attempt(follower).found(lease("c", version=8, renewed=1), at(12)).request is not None
+
+
+# Watch events.
+
+
+def test_an_event_that_shows_another_s_newer_record_ends_our_term() -> None:
+    leading, _ = leader(version=2)
+    leading.observe(lease("b", version=3), at(1))
+    assert not leading.is_leader(at(1))
+
+
+@pytest.mark.parametrize("version", [1, 5])
+def test_an_event_that_is_not_newer_than_all_that_was_seen_ends_no_term(version: int) -> None:
+    leading, _ = leader(version=5)
+    leading.observe(lease("b", version=version), at(1))
+    assert leading.is_leader(at(1))
+    assert leading.lease is not None
+    assert leading.lease.holder_identity == "a"
+
+
+def test_an_event_that_shows_our_lost_write_confirms_it() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 5, version=3)
+    leading.observe(committed, at(6))
+    assert leading.is_leader(at(5 + BELIEF - 0.001))
+    assert leading.fencing_token(at(6)) == 2
+
+
+def test_an_answer_to_a_write_that_an_event_has_shown_already_changes_nothing() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(5))
+    committed = as_stored(talk.request, version=3)
+    leading.observe(committed, at(6))
+    assert talk.tell(committed, at(7)).result.fencing_token == 2
+    assert not leading.is_leader(at(5 + BELIEF))
+
+
+def test_an_answer_to_a_write_that_was_overtaken_by_something_newer_is_ignored() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(5))
+    leading.observe(lease("b", version=4), at(6))
+    assert not talk.stored(at(7), version=3).result
+    assert leading.lease is not None
+    assert leading.lease.holder_identity == "b"
+
+
+def test_a_read_answer_that_was_overtaken_by_something_newer_is_ignored() -> None:
+    follower = candidate()
+    attempt(follower).found(lease("b", version=2), at(0))
+    talk = attempt(follower)
+    follower.observe(lease("c", version=4, renewed=1), at(1))
+    result = talk.found(lease("b", version=3, renewed=-50), at(1)).result
+    assert result.lease is not None
+    assert result.lease.holder_identity == "c"
+
+
+def test_a_read_answer_that_was_overtaken_by_something_older_counts() -> None:
+    follower = candidate()
+    attempt(follower).found(lease("b", version=2), at(0))
+    talk = attempt(follower)
+    follower.observe(lease("c", version=3), at(1))
+    result = talk.found(lease("d", version=4, renewed=1), at(1)).result
+    assert result.lease is not None
+    assert result.lease.holder_identity == "d"
+
+
+def test_a_read_answer_that_was_overtaken_by_a_deletion_is_ignored() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading)
+    leading.observe_deletion(with_version(stored, 3).record, at(1))
+    assert not leading.is_leader(at(1))
+    assert not talk.found(stored, at(1)).result
+
+
+def test_a_deletion_that_is_not_newer_than_all_that_was_seen_ends_no_term() -> None:
+    leading, stored = leader(version=5)
+    leading.observe_deletion(with_version(stored, 5).record, at(1))
+    assert leading.is_leader(at(1))
+
+
+@pytest.mark.parametrize(("uid", "leads"), [("uid-1", False), ("uid-0", True)])
+def test_without_versions_a_deletion_counts_only_for_the_current_uid(uid: str, leads: bool) -> None:
+    leading, stored = leader(version=2)
+    gone = replace(stored.record, uid=uid, resource_version=None)
+    leading.observe_deletion(gone, at(1))
+    assert leading.is_leader(at(1)) == leads
+
+
+def test_a_standby_told_of_a_deletion_waits_from_that_event_on() -> None:
+    standby = candidate()
+    attempt(standby).found(lease("b", version=2), at(0))
+    standby.observe_deletion(lease("b", version=3).record, at(1))
+    assert not attempt(standby).absent(at(10.999)).result
+    assert attempt(standby).absent(at(11)).request is not None
+
+
+def test_a_late_answer_to_a_write_sent_before_the_term_ended_begins_nothing() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(1))
+    leading.observe_deletion(with_version(stored, 3).record, at(2))
+    assert not talk.stored(at(3), version=4).result
+    assert not leading.is_leader(at(3))
+
+
+def test_an_event_without_a_version_counts() -> None:
+    leading, _ = leader(version=2)
+    leading.observe(lease("b", version=None), at(1))
+    assert not leading.is_leader(at(1))
+
+
+# Stepping down.
+
+
+def released(talk: Talk[StepDownResult]) -> None:
+    assert isinstance(talk.request, Replace)
+    assert talk.request.intent is Intent.RELEASE
+
+
+def test_stepping_down_ends_the_term_before_anything_is_sent() -> None:
+    leading, _ = leader()
+    talk = stepping_down(leading)
+    assert not leading.is_leader(at(0))
+    assert talk.request == Read()
+
+
+def test_what_a_release_says() -> None:
+    leading, stored = leader()
+    talk = stepping_down(leading).found(stored, at(3))
+    released(talk)
+    assert talk.written.holder_identity is None
+    assert talk.written.lease_duration_seconds == 1
+    assert talk.written.acquire_time == talk.written.renew_time == time_at(3)
+    assert talk.written.lease_transitions == 0
+    assert talk.stored(at(3), version=3).result.released
+
+
+def test_stepping_down_releases_nobody_else_s_lease() -> None:
+    leading, _ = leader(version=2)
+    assert not stepping_down(leading).found(lease("b", version=3), at(1)).result.released
+    assert not stepping_down(leading).absent(at(2)).result.released
+
+
+def test_stepping_down_never_releases_a_namesake_s_term() -> None:
+    leading, _ = leader(version=2)
+    assert not stepping_down(leading).found(lease("a", version=3, renewed=1), at(1)).result.released
+
+
+def test_stepping_down_releases_a_record_that_could_be_adopted() -> None:
+    talk = stepping_down(candidate()).found(lease("a", version=2), at(1))
+    released(talk)
+    assert talk.stored(at(1), version=3).result.released
+
+
+def test_who_does_not_adopt_does_not_release_a_record_it_never_wrote() -> None:
+    assert not stepping_down(candidate(adopts=False)).found(lease("a"), at(1)).result.released
+
+
+def test_stepping_down_twice_is_not_ours_the_second_time() -> None:
+    leading, stored = leader()
+    talk = stepping_down(leading).found(stored, at(1))
+    free = as_stored(talk.request, version=3)
+    talk.tell(free, at(1))
+    assert not stepping_down(leading).found(free, at(2)).result.released
+
+
+def test_a_release_that_met_an_edit_of_foreign_fields_is_made_again() -> None:
+    leading, stored = leader(version=2)
+    talk = stepping_down(leading).found(stored, at(1)).conflict(at(1))
+    talk.found(with_version(stored, 3), at(1))
+    released(talk)
+    assert talk.stored(at(1), version=4).result.released
+
+
+def test_a_release_whose_answer_was_lost_is_recognised_by_the_next_one() -> None:
+    leading, stored = leader(version=2)
+    talk = stepping_down(leading).found(stored, at(1))
+    free = as_stored(talk.request, version=3)
+    talk.failed(at(2))
+    assert stepping_down(leading).found(free, at(3)).result.released
+
+
+def test_a_release_that_failed_leaves_the_term_ended() -> None:
+    leading, stored = leader(version=2)
+    stepping_down(leading).found(stored, at(1)).failed(at(2))
+    assert not leading.is_leader(at(2))
+
+
+def test_after_stepping_down_no_earlier_write_is_proof_of_leading() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 1, version=3)
+    stepping_down(leading).failed(at(3))
+    talk = attempt(leading).found(committed, at(4))
+    assert not leading.is_leader(at(4))
+    assert isinstance(talk.request, Replace)
+    assert talk.stored(at(4), version=4).result.fencing_token == 4
+    assert leading.take_warning() is None
+
+
+def test_after_stepping_down_our_last_confirmed_record_is_no_proof_either() -> None:
+    leading, stored = leader(version=2)
+    stepping_down(leading).failed(at(1))
+    talk = attempt(leading).found(stored, at(2))
+    assert not leading.is_leader(at(2))
+    assert talk.stored(at(2), version=3).result.fencing_token == 3
+
+
+def test_an_answer_to_a_renewal_that_comes_after_stepping_down_begins_nothing() -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(1))
+    leading.end_term()
+    assert not talk.stored(at(2), version=3).result
+    assert not leading.is_leader(at(2))
+
+
+def test_a_lost_renewal_found_while_stepping_down_is_released() -> None:
+    leading, stored = leader(version=2)
+    committed = lost_renewal(leading, stored, 1, version=3)
+    talk = stepping_down(leading).found(committed, at(3))
+    released(talk)
+    assert talk.stored(at(3), version=4).result.released
+
+
+def test_a_third_conflict_while_stepping_down_is_an_error() -> None:
+    leading, stored = leader(version=2)
+    talk = stepping_down(leading)
+    for version in (3, 4):
+        talk.found(with_version(stored, version), at(1)).conflict(at(1))
+    talk.found(with_version(stored, 5), at(1))
+    with pytest.raises(Trouble, match="409"):
+        talk.conflict(at(1))
+
+
+def test_a_leader_deleted_while_stepping_down_makes_no_new_lease() -> None:
+    leading, stored = leader(version=2)
+    talk = stepping_down(leading).found(stored, at(1)).absent(at(1))
+    assert not talk.result.released
+
+
+# Two candidates on clocks that are wrong within what is declared never lead at once.
+
+
+@given(
+    rate=st.floats(0.99, 1.01),
+    other_rate=st.floats(0.99, 1.01),
+    skew=st.floats(0, 3),
+    difference=st.floats(-1, 1),
+    trusts_walls=st.booleans(),
+    seen_after=st.floats(0, 5),
+)
+def test_a_term_ends_before_another_s_can_begin(
+    rate: float,
+    other_rate: float,
+    skew: float,
+    difference: float,
+    trusts_walls: bool,
+    seen_after: float,
+) -> None:
+    declared = skew if trusts_walls else None
+    first = candidate("a", skew=declared)
+    talk = attempt(first).absent(Instant(0.0, START))
+    stored = as_stored(talk.request, version=2)
+    talk.tell(stored, Instant(0.0, START))
+    second = candidate("b", skew=declared)
+    ahead = timedelta(seconds=difference * skew)
+
+    def second_s(true: float) -> Instant:
+        return Instant(true * other_rate, START + timedelta(seconds=true * other_rate) + ahead)
+
+    attempt(second).found(stored, second_s(seen_after))
+    end = first.remaining(Instant(0.0, START)) / rate
+    talk = attempt(second).found(stored, second_s(max(seen_after, end - 1e-6)))
+    assert talk.request is None
+    assert attempt(second).found(stored, second_s(2 * TTL + 2 * skew + 5)).request is not None

@@ -1,0 +1,131 @@
+"""The README, executed: what it shows must work when pasted"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.apiserver.server import ApiServer
+from tests.programs import CHECKOUT, EXAMPLES, Program, prepare_environment, wait_until
+
+TEXT = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block; `marker` is the comment before it, if there is one"""
+
+    line: int
+    language: str
+    marker: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}"
+
+
+def blocks_in(text: str) -> Iterator[Block]:
+    lines = text.splitlines()
+    before = ""
+    for number, line in enumerate(lines, start=1):
+        directive, _, language = line.partition(":: ")
+        if directive == ".. code-block":
+            rest = itertools.takewhile(lambda each: not each or each[0] == " ", lines[number:])
+            marker = before.removeprefix(".. ") if before.startswith(".. ") else ""
+            yield Block(number, language, marker, textwrap.dedent("\n".join(rest)).strip() + "\n")
+        before = line or before
+
+
+BLOCKS = list(blocks_in(TEXT))
+
+
+def blocks(language: str, *, marker: str | None = None) -> list[Block]:
+    return [
+        block for block in BLOCKS if block.language == language and marker in (None, block.marker)
+    ]
+
+
+def test_all_code_is_of_a_kind_that_is_tested_here() -> None:
+    literal = re.findall(r"^(?!\.\. ).*::$|^ *>>> .*$|^\.\. code::.*$", TEXT, re.MULTILINE)
+    assert literal == []
+    assert {block.language for block in BLOCKS} == {"python", "sh", "yaml"}
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def test_what_is_shown_in_yaml_is_a_part_of_the_example(block: Block) -> None:
+    manifests = yaml.safe_load_all((EXAMPLES / "rbac.yaml").read_text())
+    shown: dict[str, Any] = yaml.safe_load(block.code)
+    assert any(shown.items() <= manifest.items() for manifest in manifests)
+
+
+def test_the_shell_commands_are_those_that_are_known() -> None:
+    commands = {block.marker: block.code for block in blocks("sh")}
+    assert commands.keys() == {"", "demo-command", "test-command"}
+    assert len(commands) == len(blocks("sh"))
+    assert commands[""] == "pip install kube-leader-election\n"
+
+
+@pytest.fixture
+def environment(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig of one who may do everything, and no Lease of an earlier block"""
+    prepare_environment(monkeypatch, apiserver.kubeconfig())
+    assert apiserver.call("DELETE", LEASES)[0] == 200
+
+
+def granted(apiserver: ApiServer, verb: str) -> int:
+    status = {"create": 201}.get(verb, 200)
+    return apiserver.requests(namespace="default").count((verb, status))
+
+
+@pytest.mark.apiserver
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_works_when_pasted(apiserver: ApiServer, tmp_path: Path, block: Block) -> None:
+    """It ends by itself, or else it leads, and says something, until it is ended"""
+    script = tmp_path / "pasted.py"
+    script.write_text(block.code)
+    created = granted(apiserver, "create")
+    with Program([sys.executable, str(script)], folder=tmp_path / "run") as program:
+        wait_until(
+            lambda: (
+                not program.running or (granted(apiserver, "create") > created and program.output)
+            ),
+            20,
+        )
+        code = program.end(signal.SIGTERM) if program.running else program.wait(0)
+    assert "Traceback" not in program.output
+    assert code in (0, -signal.SIGTERM)
+
+
+@pytest.mark.apiserver
+@pytest.mark.usefixtures("environment")
+def test_the_demo_command_leads_renews_and_releases_in_a_fresh_environment(
+    apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    (block,) = blocks("sh", marker="demo-command")
+    checkout = tmp_path / "checkout"
+    derived = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
+    shutil.copytree(CHECKOUT, checkout, ignore=derived)
+    shell = str(shutil.which("bash"))
+    updated = granted(apiserver, "update")
+    with Program([shell, "-e", "-c", block.code], folder=checkout) as program:
+        wait_until(lambda: not program.running or granted(apiserver, "update") > updated, 120)
+        code = program.end(signal.SIGINT)
+    assert code == 0, program.output
+    assert program.output.count("leading") >= 2
+    assert "Traceback" not in program.output
+    (lease,) = apiserver.call("GET", LEASES)[1]["items"]
+    assert lease["spec"].get("holderIdentity", "") == ""
