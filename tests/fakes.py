@@ -12,7 +12,7 @@ from typing import Any
 from kubernetes.client import V1Lease, V1LeaseSpec, V1ObjectMeta
 from kubernetes.client.exceptions import ApiException
 
-START = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
+START = datetime(2024, 1, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 
 
 class FakeClock:

@@ -508,8 +508,9 @@ def test_fields_that_no_client_knows_survive_in_raw_json(raw_world: World) -> No
     assert len(raw_world.front.bodies) == 12
 
 
-def test_times_on_the_raw_wire_have_six_digits(raw_world: World) -> None:
-    raw_world.put(ago=60)
+def test_times_on_the_raw_wire_have_six_digits_also_one_that_is_kept(raw_world: World) -> None:
+    on_the_second = START.replace(microsecond=0)
+    raw_world.put("a", acquire_time=on_the_second, renew_time=on_the_second)
     lock = raw_world.lock()
     for seconds in (0, 1, 0.5, 0.000001, 1.999999):
         raw_world.clock.advance(seconds)
@@ -520,7 +521,7 @@ def test_times_on_the_raw_wire_have_six_digits(raw_world: World) -> None:
         for body in raw_world.front.bodies
         for name in ("acquireTime", "renewTime")
     ]
-    assert times[:2] == ["2024-01-01T12:00:00.000000Z"] * 2
+    assert times[:2] == ["2024-01-01T12:00:00.000000Z", "2024-01-01T12:00:00.123456Z"]
     assert {len(time) for time in times} == {len("2024-01-01T12:00:00.000000Z")}
     assert len(set(times[1::2])) == 6
 

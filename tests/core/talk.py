@@ -33,7 +33,7 @@ from kube_leader_election._core.timing import lock_timing
 
 T = TypeVar("T")
 
-START = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
+START = datetime(2024, 1, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 TTL = 10
 BELIEF = 9.8
 

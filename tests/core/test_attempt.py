@@ -145,6 +145,12 @@ def test_every_write_has_another_renew_time_than_all_unresolved_ones() -> None:
     assert times == {time_at(1) + n * MICROSECOND for n in range(5)}
 
 
+def test_no_write_is_stamped_on_a_whole_second_which_typed_clients_send_without_digits() -> None:
+    noon = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
+    written = attempt(candidate()).absent(Instant(0.0, noon)).written
+    assert written.renew_time == written.acquire_time == noon + MICROSECOND
+
+
 def test_at_the_end_of_the_calendar_renew_times_still_differ() -> None:
     now = Instant(0.0, LATEST)
     trying = candidate()
