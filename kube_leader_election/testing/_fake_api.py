@@ -1,0 +1,266 @@
+"""Leases in memory, behind the methods of the kubernetes client."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import RemoteDisconnected
+from types import SimpleNamespace
+from typing import Any
+
+from ._clock import FakeClock
+from ._kinds import LEASE
+from ._refusal import Refusal, phrase
+from ._service import Call, Reply, Service
+from ._stand_in import StandIn
+from ._stream import WatchStream
+from .faults import Fault, LateAnswer, NoAnswer, Silence, WatchFault
+
+_LIST_QUERY = {
+    "field_selector": "fieldSelector",
+    "label_selector": "labelSelector",
+    "resource_version": "resourceVersion",
+    "timeout_seconds": "timeoutSeconds",
+    "allow_watch_bookmarks": "allowWatchBookmarks",
+}
+# Options of the client's methods that change nothing here.
+_IGNORED = {"pretty", "field_manager", "field_validation", "limit", "resource_version_match"}
+
+
+class FakeCoordinationV1Api(StandIn):
+    """A `kubernetes.client.CoordinationV1Api` whose API server is in memory. Thread-safe.
+
+    The methods take and return what those of the client do, and refuse what the API server
+    refuses: a version that is not the stored one, the uid of a deleted Lease, a time without six
+    digits. Bodies and answers are converted by the client that is installed, as on their way to
+    a server. Used as a context manager it checks, at the end, that every armed fault was met.
+    """
+
+    def __init__(self, *, clock: FakeClock | None = None) -> None:
+        """There is no Lease yet. `clock` tells the times, and passes where an answer is late."""
+        super().__init__(Service(clock))
+        self._clock = clock
+        self._models = _Models()
+        self._user = ""
+        self._refusing = [False]
+
+    def as_user(self, user: str) -> FakeCoordinationV1Api:
+        """Return a client of the same Leases for another `user`, for faults by user and the log."""
+        other = FakeCoordinationV1Api.__new__(FakeCoordinationV1Api)
+        other.__dict__.update(self.__dict__, _user=user)
+        return other
+
+    @contextmanager
+    def refuse_connections(self) -> Iterator[None]:
+        """Within the block no request arrives: each raises what a refused connection does."""
+        self._refusing[0] = True
+        try:
+            yield
+        finally:
+            self._refusing[0] = False
+
+    def read_namespaced_lease(self, name: str, namespace: str, **options: Any) -> Any:
+        """Return the Lease.
+
+        :return: V1Lease
+        :raises ApiException: as from the API server; 404: there is none.
+        """
+        return self._ask("get", name, namespace, options)
+
+    def create_namespaced_lease(self, namespace: str, body: Any, **options: Any) -> Any:
+        """Create the Lease, and return it.
+
+        :return: V1Lease
+        :raises ApiException: as from the API server; 409: there is one.
+        """
+        return self._ask("create", "", namespace, options, body)
+
+    def replace_namespaced_lease(self, name: str, namespace: str, body: Any, **options: Any) -> Any:
+        """Replace the Lease if it is still the version in `body`, and return it.
+
+        :return: V1Lease
+        :raises ApiException: as from the API server; 409: somebody wrote, or it was deleted.
+        """
+        return self._ask("update", name, namespace, options, body)
+
+    def patch_namespaced_lease(self, name: str, namespace: str, body: Any, **options: Any) -> Any:
+        """Merge `body` into the Lease, and return it.
+
+        :return: V1Lease
+        :raises ApiException: as from the API server.
+        """
+        return self._ask("patch", name, namespace, options, body)
+
+    def delete_namespaced_lease(
+        self, name: str, namespace: str, body: Any = None, **options: Any
+    ) -> Any:
+        """Delete the Lease; `body` (`V1DeleteOptions`) may have preconditions.
+
+        :return: V1Status
+        :raises ApiException: as from the API server.
+        """
+        return self._ask("delete", name, namespace, options, body)
+
+    def list_namespaced_lease(self, namespace: str, **options: Any) -> Any:
+        """Return the Leases of the namespace, or, with `watch=True`, a response to stream from.
+
+        `kubernetes.watch.Watch().stream(api.list_namespaced_lease, namespace)` works as usual.
+
+        :return: V1LeaseList
+        :rtype: V1LeaseList
+        :raises ApiException: as from the API server.
+        """
+        query = {field: _text(options.pop(option, None)) for option, field in _LIST_QUERY.items()}
+        options.pop("_preload_content", None)
+        if options.pop("watch", False):
+            return self._watch(namespace, query, options)
+        return self._ask("list", "", namespace, options, query=query)
+
+    def _watch(self, namespace: str, query: Mapping[str, str], options: dict[str, Any]) -> Any:
+        timeout = _timeout(options)
+        call = Call("watch", LEASE, namespace, user=self._user, query=query)
+        record, fault = self._meet(call, timeout)
+        if fault is not None and not isinstance(fault, WatchFault):
+            return self._answer(call, record, fault, timeout)
+        record.status = 200
+        try:
+            return _StreamedResponse(WatchStream(self._service.memory, call, fault))
+        except Refusal as refusal:
+            record.status = refusal.status
+            raise _api_exception(Reply(refusal.status, refusal.document())) from None
+
+    def _ask(
+        self,
+        verb: str,
+        name: str,
+        namespace: str,
+        options: dict[str, Any],
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
+        timeout = _timeout(options)
+        document = self._models.to_json(body)
+        if verb == "create":
+            name = _name(document)
+        call = Call(verb, LEASE, namespace, name, self._user, document, query or {})
+        record, fault = self._meet(call, timeout)
+        return self._answer(call, record, fault, timeout)
+
+    def _meet(self, call: Call, timeout: float | None) -> tuple[Any, Fault | None]:
+        if self._refusing[0]:
+            from urllib3.exceptions import ProtocolError
+
+            refused = ConnectionRefusedError(111, "Connection refused")
+            raise ProtocolError("Connection aborted.", refused)
+        if self._service.plan.meet_connection():
+            raise self._silence(Silence.HANDSHAKE, timeout)
+        return self._service.meet(call)
+
+    def _answer(self, call: Call, record: Any, fault: Fault | None, timeout: float | None) -> Any:
+        reply = self._service.reply(call, fault)
+        if isinstance(fault, NoAnswer):
+            raise self._silence(fault.how, timeout)
+        if isinstance(fault, LateAnswer):
+            if timeout is not None and fault.seconds >= timeout:
+                raise self._silence(Silence.HANG, timeout)
+            self._pass(fault.seconds)
+        record.status = reply.status
+        if not 200 <= reply.status <= 299:
+            raise _api_exception(reply)
+        kinds = {"list": "V1LeaseList", "delete": "V1Status"}
+        text = json.dumps(reply.document) if reply.content is None else reply.content.decode()
+        return self._models.from_json(text, kinds.get(call.verb, "V1Lease"))
+
+    def _silence(self, how: Silence, timeout: float | None) -> Exception:
+        """Return what the client raises where no answer comes, when its patience has passed."""
+        from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+        if how is Silence.CLOSE:
+            end = RemoteDisconnected("Remote end closed connection without response")
+            return ProtocolError("Connection aborted.", end)
+        if how is Silence.RESET:
+            reset = ConnectionResetError(104, "Connection reset by peer")
+            return ProtocolError("Connection aborted.", reset)
+        self._pass(timeout or 0.0)
+        return ReadTimeoutError(None, "/apis/coordination.k8s.io/v1", "Read timed out.")  # type: ignore[arg-type]
+
+    def _pass(self, seconds: float) -> None:
+        if self._clock is not None:
+            self._clock.advance(seconds)
+        else:
+            time.sleep(seconds)
+
+
+class _Models:
+    """The conversion of the installed client, from models to JSON and back."""
+
+    def __init__(self) -> None:
+        from kubernetes.client import ApiClient
+
+        self._client: Any = ApiClient()
+        parameters = inspect.signature(self._client.deserialize).parameters
+        self._takes_text = "content_type" in parameters
+
+    def to_json(self, model: object) -> Any:
+        """Return a new object, as the client would send it."""
+        return json.loads(json.dumps(self._client.sanitize_for_serialization(model)))
+
+    def from_json(self, text: str, kind: str) -> Any:
+        """Return a new model, as the client makes it of an answer."""
+        if self._takes_text:
+            return self._client.deserialize(text, kind, "application/json")
+        return self._client.deserialize(SimpleNamespace(data=text), kind)
+
+
+class _StreamedResponse:
+    """What the client returns with `_preload_content=False`, as far as a watch uses it."""
+
+    status = 200
+
+    def __init__(self, stream: WatchStream) -> None:
+        self._stream = stream
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """Yield the lines of the watch, until it ends or `close` is called."""
+        return filter(None, self._stream.lines(poll=60.0))
+
+    def close(self) -> None:
+        """End the watch."""
+        self._stream.close()
+
+    def release_conn(self) -> None:
+        """Nothing is left to release."""
+
+
+def _timeout(options: dict[str, Any]) -> float | None:
+    """Take the client's timeout out of `options`; no option but those that are known is left."""
+    timeout = options.pop("_request_timeout", None)
+    unknown = sorted(options.keys() - _IGNORED)
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
+    seconds: float | None = timeout[1] if isinstance(timeout, tuple) else timeout
+    return seconds
+
+
+def _text(option: object) -> str:
+    return "" if option is None else str(option).lower()
+
+
+def _name(document: Any) -> str:
+    metadata = document.get("metadata") if isinstance(document, Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _api_exception(reply: Reply) -> Exception:
+    from kubernetes.client.exceptions import ApiException
+
+    error = ApiException(status=reply.status, reason=phrase(reply.status))
+    content = json.dumps(reply.document).encode() if reply.content is None else reply.content
+    error.body = content.decode(errors="replace")
+    error.headers = dict(reply.headers)
+    return error

@@ -1,0 +1,135 @@
+"""Which request meets what: faults that are armed, scripted races, and a log of the requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from .faults import Fault, NoAnswer, Silence
+
+
+@dataclass
+class RecordedRequest:
+    """One request that arrived; `status` is that of its answer, `None` while there is none."""
+
+    verb: str
+    namespace: str
+    name: str
+    user: str
+    body: Any = field(default=None, repr=False)
+    status: int | None = None
+
+
+class UnmetFaultsError(AssertionError):
+    """What was armed was never met, so the test did not test what it says."""
+
+
+_What = TypeVar("_What")
+
+
+@dataclass
+class _Armed(Generic[_What]):
+    what: _What
+    verb: str | None
+    user: str | None
+    skip: int
+    left: int | None
+    hits: int = 0
+
+    def takes(self, verb: str, user: str) -> bool:
+        """Whether this request is one that it waits for; a request it lets pass is counted."""
+        if self.left == 0 or self.verb not in (None, verb) or self.user not in (None, user):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.hits += 1
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+    @property
+    def unmet(self) -> bool:
+        return self.left != 0 and (self.left is not None or self.hits == 0)
+
+    def __str__(self) -> str:
+        times = "" if self.left is None else f", {self.left} times more"
+        return f"{self.what!r} for verb={self.verb!r}, user={self.user!r}{times}"
+
+
+class Plan:
+    """The faults and races of one stand-in. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[_Armed[Fault]] = []
+        self._races: list[_Armed[Callable[[], object]]] = []
+        self._requests: list[RecordedRequest] = []
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """Every request so far, in the order of arrival."""
+        with self._lock:
+            return list(self._requests)
+
+    def fail_next(
+        self, fault: Fault, *, verb: str | None, user: str | None, skip: int, times: int | None
+    ) -> None:
+        """Let `times` requests (`None`: all that come) meet `fault`, after `skip` others."""
+        if not isinstance(fault, Fault):
+            raise TypeError(f"fault={fault!r}: must be one of kube_leader_election.testing.faults")
+        _check_count("skip", skip, least=0)
+        if times is not None:
+            _check_count("times", times, least=1)
+        with self._lock:
+            self._faults.append(_Armed(fault, verb, user, skip, times))
+
+    def before_next(
+        self, action: Callable[[], object], *, verb: str | None, user: str | None, skip: int
+    ) -> None:
+        """Let `action` be called right before a request is carried out, after `skip` others."""
+        if not callable(action):
+            raise TypeError(f"action={action!r}: must be callable")
+        _check_count("skip", skip, least=0)
+        with self._lock:
+            self._races.append(_Armed(action, verb, user, skip, 1))
+
+    def meet_connection(self) -> bool:
+        """Whether a new connection is one that never gets through its handshake."""
+        with self._lock:
+            return any(armed.takes("", "") for armed in self._faults if _of_connections(armed))
+
+    def meet(self, request: RecordedRequest) -> Fault | None:
+        """Write `request` down, run the races that wait for it, and return its fault."""
+        with self._lock:
+            self._requests.append(request)
+            races = [each for each in self._races if each.takes(request.verb, request.user)]
+        for race in races:
+            race.what()
+        with self._lock:
+            for armed in self._faults:
+                if not _of_connections(armed) and armed.takes(request.verb, request.user):
+                    return armed.what
+        return None
+
+    def check_met(self) -> None:
+        """All that was armed was met.
+
+        :raises UnmetFaultsError: it was not; says what was left.
+        """
+        with self._lock:
+            unmet = [str(fault) for fault in self._faults if fault.unmet]
+            unmet += [str(race) for race in self._races if race.unmet]
+        if unmet:
+            raise UnmetFaultsError("armed, and never met: " + "; ".join(unmet))
+
+
+def _of_connections(armed: _Armed[Fault]) -> bool:
+    return isinstance(armed.what, NoAnswer) and armed.what.how is Silence.HANDSHAKE
+
+
+def _check_count(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r}: must be a whole number, {least} or more")

@@ -1,0 +1,62 @@
+"""The command line, run as a user runs it"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+
+from kube_leader_election import LeaseLock, LeaseLockParams
+from tests.programs import Program, prepare_environment, wait_until
+
+SERVE = [sys.executable, "-m", "kube_leader_election", "serve"]
+
+
+@pytest.mark.parametrize("options", [[], ["--tls"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_serves_until_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], number: int
+) -> None:
+    prepare_environment(monkeypatch, tmp_path / "none")
+    path = tmp_path / "config"
+    command = [*SERVE, "--kubeconfig", str(path), *options]
+    with Program(command, folder=tmp_path / "run") as program:
+        wait_until(lambda: f"export KUBECONFIG={path}\n" in program.output, 60)
+        configuration = Configuration()
+        load: Any = config.load_kube_config  # untyped
+        load(str(path), client_configuration=configuration)
+        params = LeaseLockParams(lease_name="my-app")
+        assert LeaseLock(ApiClient(configuration), "default", params).try_acquire_or_renew()
+        assert program.end(number) == 0
+    assert re.match(r"serving Leases at https?://127\.0\.0\.1:\d+\n", program.output)
+    assert "Traceback" not in program.output
+
+
+def test_a_port_that_is_taken_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepare_environment(monkeypatch, tmp_path / "none")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with Program([*SERVE, "--port", port], folder=tmp_path / "run") as program:
+            assert program.wait(60) == 1
+    assert (
+        program.output
+        == f"kube_leader_election: cannot serve on port {port}: Address already in use\n"
+    )
+
+
+def test_without_a_command_the_usage_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepare_environment(monkeypatch, tmp_path / "none")
+    with Program(SERVE[:-1], folder=tmp_path / "run") as program:
+        assert program.wait(60) == 2
+    assert program.output.startswith("usage: kube_leader_election")
