@@ -16,7 +16,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +25,53 @@ from kubernetes.client import ApiClient, Configuration
 
 REASONS = {200: "OK", 201: "Created", 404: "Not Found", 409: "Conflict"}
 
+PATIENCE = 30.0  # for what takes milliseconds, on a machine that is busy with something else
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Fails if the condition does not come true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             raise AssertionError("it did not come true")
         time.sleep(0.001)
+
+
+class FairClock:
+    """Runs within its ``with`` block, and hardly while the whole process or machine stands still.
+
+    A thread that only sleeps moves it. However late that is woken, one sleep counts as two.
+    """
+
+    STEP = 0.01
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fair clock", daemon=True)
+
+    def __enter__(self) -> FairClock:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        before = time.monotonic()
+        while not self._stopping.wait(self.STEP):
+            now = time.monotonic()
+            self.seconds += min(now - before, 2 * self.STEP)
+            before = now
+
+
+@contextlib.contextmanager
+def url_that_refuses() -> Iterator[str]:
+    """Nothing listens there, and while the ``with`` block lasts nothing else can."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @dataclass(frozen=True)
@@ -259,15 +298,16 @@ class HostileServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            self.accepted += 1
+            # Both at once: who sees it accepted sees it open, until it is closed.
+            with self._lock:
+                if self._stopping.is_set():
+                    sock.close()
+                    return
+                self._open.append(sock)
+                self.accepted += 1
             self._start(self._serve, sock, self.accepted)
 
     def _serve(self, sock: socket.socket, number: int) -> None:
-        with self._lock:
-            if self._stopping.is_set():
-                sock.close()
-                return
-            self._open.append(sock)
         try:
             sock = self._wrap(sock)
             with sock.makefile("rb") as stream:

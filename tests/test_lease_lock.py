@@ -27,6 +27,7 @@ from kube_leader_election._core.own_writes import OwnWrites
 
 from .conftest import MakeLock
 from .fakes import START, FakeApi, FakeClock
+from .hostile import PATIENCE, wait_until
 
 
 def unavailable() -> None:
@@ -239,7 +240,7 @@ def test_a_slow_server_takes_the_time_of_the_whole_call_and_then_nothing_more_is
 def test_calls_of_two_threads_are_carried_out_one_after_the_other(
     api: FakeApi, make_lock: MakeLock
 ) -> None:
-    lock = make_lock("a")
+    lock = make_lock("a", call_timeout=15)
     others: list[threading.Thread] = []
 
     def call_from_another_thread() -> None:
@@ -248,7 +249,7 @@ def test_calls_of_two_threads_are_carried_out_one_after_the_other(
 
     api.before.append(call_from_another_thread)
     assert lock.try_acquire_or_renew()
-    others[0].join(10)
+    others[0].join(PATIENCE)
     assert api.requests == ["get", "create", "get", "update"]
 
 
@@ -260,23 +261,23 @@ def test_a_call_does_not_wait_longer_for_another_thread_s_than_for_a_server(
 
     def hang() -> None:
         under_way.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE)
 
     api.before.append(hang)
     other = threading.Thread(target=lock.try_acquire_or_renew)
     other.start()
-    assert under_way.wait(10)
+    assert under_way.wait(PATIENCE)
     with pytest.raises(GetLeaseError, match="another thread"):
         lock.try_acquire_or_renew()
     assert not lock.is_leader()
     may_end.set()
-    other.join(10)
+    other.join(PATIENCE)
 
 
 def test_leading_ends_when_step_down_is_called_though_a_renewal_is_under_way(
     api: FakeApi, make_lock: MakeLock
 ) -> None:
-    lock = make_lock("a")
+    lock = make_lock("a", call_timeout=15)
     lock.try_acquire_or_renew()
     beliefs: list[bool] = []
     others: list[threading.Thread] = []
@@ -284,13 +285,12 @@ def test_leading_ends_when_step_down_is_called_though_a_renewal_is_under_way(
     def step_down_meanwhile() -> None:
         others.append(threading.Thread(target=lock.step_down))
         others[0].start()
-        while lock.is_leader():
-            pass
+        wait_until(lambda: not lock.is_leader())
         beliefs.append(lock.is_leader())
 
     api.before += [lambda: None, step_down_meanwhile]
     result = lock.try_acquire_or_renew()
-    others[0].join(10)
+    others[0].join(PATIENCE)
     assert not result
     assert beliefs == [False]
     assert api.spec().holder_identity == ""
@@ -343,7 +343,7 @@ def test_an_interrupt_as_soon_as_the_turn_is_taken_does_not_leave_it_taken(
     turn = lock._state().turn.turn  # type: ignore[attr-defined]
     other = threading.Thread(target=lambda: free.append(turn.acquire(timeout=0.1)))
     other.start()
-    other.join(10)
+    other.join(PATIENCE)
     assert free == [True]
 
 

@@ -48,7 +48,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
 
     def lock(self, holder_id: str = "a", **params: Any) -> LeaseLock:
-        values = {"lease_name": "leader", "holder_id": holder_id, "call_timeout": 5, **params}
+        values = {"lease_name": "leader", "holder_id": holder_id, "call_timeout": TTL, **params}
         return LeaseLock(self.client, "default", LeaseLockParams(**values), clock=self.clock)
 
     def put(self, holder: str | None = "b", *, ago: float = 0.0, **spec: Any) -> None:
@@ -411,7 +411,7 @@ def test_a_write_is_not_sent_when_the_read_took_all_the_time(
     lock = prepare(world, kind)
     before = world.document if world.api.leases else None
     sent = len(world.api.requests)
-    world.api.before.append(lambda: world.clock.advance(5))
+    world.api.before.append(lambda: world.clock.advance(TTL))
     error = attempt(lock, kind)
     assert type(error) is kind
     assert (error.verb, error.status) == (verb, None)

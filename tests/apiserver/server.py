@@ -25,7 +25,7 @@ ADMIN = "admin"
 NOBODY = "nobody"
 USERS = tuple(f"user-{number}" for number in range(10))
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 180.0
 
 
 class ApiServer:
@@ -134,7 +134,7 @@ class ApiServer:
         # The namespaces of the system are made only after the server is ready.
         for path in ("/readyz", "/api/v1/namespaces/default"):
             try:
-                status, answer = self.call("GET", path)
+                status, answer = self.call("GET", path, timeout=10)
             except (OSError, http.client.HTTPException) as error:  # no certificate, no listener
                 return f"{path}: {error!r}"
             if status != 200:
@@ -171,7 +171,7 @@ class ApiServer:
         log = self.folder / commands.AUDIT_LOG
         return lease_requests(log, user=user, namespace=namespace, name=name)
 
-    def connect(self, *, timeout: float = 10.0) -> http.client.HTTPSConnection:
+    def connect(self, *, timeout: float = 60.0) -> http.client.HTTPSConnection:
         """A new connection which verifies the server; the token of a user goes into a header"""
         context = ssl.create_default_context(cafile=str(self.ca_file))
         return http.client.HTTPSConnection(
@@ -185,7 +185,7 @@ class ApiServer:
         body: object = None,
         *,
         user: str = ADMIN,
-        timeout: float = 10.0,
+        timeout: float = 60.0,
     ) -> tuple[int, Any]:
         """One request without any client library: the status, and the JSON (else the text)"""
         headers = {
