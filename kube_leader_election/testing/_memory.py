@@ -305,7 +305,7 @@ class Memory:
         del self._objects[key]
 
     def _store(self, change: str, key: Key, document: Document) -> Document:
-        self._version += 1
+        self._version = _rules.next_version(self._version)
         metadata = {**document["metadata"], "resourceVersion": str(self._version)}
         stored = {**document, "metadata": metadata}
         self._objects[key] = stored

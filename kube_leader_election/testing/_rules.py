@@ -51,6 +51,11 @@ def version_is_of_the_stored(document: Document, stored: Document) -> None:
         raise Refusal(409, "the object has been modified; read it and try again")
 
 
+def next_version(last: int) -> int:
+    """Return the version of the next write, of whatever object."""
+    return last + 1
+
+
 def number(version: str | None) -> int:
     """Return a `resourceVersion` as the server reads it: an unsigned integer of 64 bits.
 
