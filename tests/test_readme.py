@@ -28,6 +28,8 @@ from tests.programs import (
     wait_until,
 )
 
+pytest_plugins = ["pytester"]
+
 TEXT = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 
@@ -81,7 +83,7 @@ def test_what_is_shown_in_yaml_is_a_part_of_the_example(block: Block) -> None:
 
 def test_the_shell_commands_are_those_that_are_known() -> None:
     commands = {block.marker: block.code for block in blocks("sh")}
-    assert commands.keys() == {"", "demo-command", "test-command"}
+    assert commands.keys() == {"", "demo-command", "serve-command", "test-command"}
     assert len(commands) == len(blocks("sh"))
     assert commands[""] == "pip install kube-leader-election\n"
 
@@ -93,6 +95,13 @@ def environment(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert apiserver.call("DELETE", LEASES)[0] == 200
 
 
+def test_the_test_passes_when_pasted(pytester: pytest.Pytester) -> None:
+    (block,) = blocks("python", marker="pytest")
+    assert len(re.findall("^ .*", block.code, re.MULTILINE)) < 8
+    pytester.makepyfile(block.code)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def granted(apiserver: ApiServer, verb: str) -> int:
     status = {"create": 201}.get(verb, 200)
     return apiserver.requests(namespace="default").count((verb, status))
@@ -100,7 +109,7 @@ def granted(apiserver: ApiServer, verb: str) -> int:
 
 @pytest.mark.apiserver
 @pytest.mark.usefixtures("environment")
-@pytest.mark.parametrize("block", blocks("python"), ids=str)
+@pytest.mark.parametrize("block", blocks("python", marker=""), ids=str)
 def test_python_works_when_pasted(apiserver: ApiServer, tmp_path: Path, block: Block) -> None:
     """It ends by itself, or else it leads, and says something, until it is ended"""
     script = tmp_path / "pasted.py"
@@ -121,7 +130,7 @@ def test_python_works_when_pasted(apiserver: ApiServer, tmp_path: Path, block: B
 
 @pytest.mark.apiserver
 @pytest.mark.usefixtures("environment")
-def test_the_demo_command_leads_renews_and_releases_in_a_fresh_environment(
+def test_the_commands_lead_renew_and_release_in_a_fresh_environment(
     apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
@@ -129,14 +138,29 @@ def test_the_demo_command_leads_renews_and_releases_in_a_fresh_environment(
     checkout = tmp_path / "checkout"
     derived = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
     shutil.copytree(CHECKOUT, checkout, ignore=derived)
-    shell = str(shutil.which("bash"))
+
+    def run(code: str, name: str) -> Program:
+        shell = str(shutil.which("bash"))
+        return Program([shell, "-e", "-c", f"cd {checkout}; {code}"], folder=tmp_path / name)
+
     updated = granted(apiserver, "update")
-    with Program([shell, "-e", "-c", block.code], folder=checkout) as program:
+    assert_leads_until_interrupted(run(block.code, "demo"))
+    assert granted(apiserver, "update") > updated + 1  # a renewal and the release
+    (lease,) = apiserver.call("GET", LEASES)[1]["items"]
+    assert lease["spec"].get("holderIdentity", "") == ""
+
+    (serve,) = blocks("sh", marker="serve-command")
+    with run(serve.code, "serve") as serving:
+        wait_until(lambda: ".kubeconfig\n" in serving.output or not serving.running)
+        export = serving.output.splitlines()[-1]
+        demo = f"{export}; .venv/bin/python examples/simple_lease.py"
+        assert_leads_until_interrupted(run(demo, "served"))
+
+
+def assert_leads_until_interrupted(program: Program) -> None:
+    with program:
         wait_until(lambda: not program.running or program.output.count("leading") >= 2, 300)
         code = program.end(signal.SIGINT)
     assert code == 0, program.output
     assert program.output.count("leading") >= 2
-    assert granted(apiserver, "update") > updated + 1  # a renewal and the release
     assert "Traceback" not in program.output
-    (lease,) = apiserver.call("GET", LEASES)[1]["items"]
-    assert lease["spec"].get("holderIdentity", "") == ""
