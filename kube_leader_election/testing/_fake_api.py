@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from ._refusal import Refusal, phrase
 from ._service import Call, Reply, Service
 from ._stand_in import StandIn
 from ._stream import WatchStream
-from .faults import Fault, LateAnswer, NoAnswer, Silence, WatchFault
+from .faults import Fault, LateAnswer, NoAnswer, Silence
 
 _LIST_QUERY = {
     "field_selector": "fieldSelector",
@@ -45,7 +46,7 @@ class FakeCoordinationV1Api(StandIn):
         self._clock = clock
         self._models = _Models()
         self._user = ""
-        self._refusing = [False]
+        self._refusing = threading.Event()
 
     def as_user(self, user: str) -> FakeCoordinationV1Api:
         """Return a client of the same Leases for another `user`, for faults by user and the log."""
@@ -56,11 +57,11 @@ class FakeCoordinationV1Api(StandIn):
     @contextmanager
     def refuse_connections(self) -> Iterator[None]:
         """Within the block no request arrives: each raises what a refused connection does."""
-        self._refusing[0] = True
+        self._refusing.set()
         try:
             yield
         finally:
-            self._refusing[0] = False
+            self._refusing.clear()
 
     def read_namespaced_lease(self, name: str, namespace: str, **options: Any) -> Any:
         """Return the Lease.
@@ -123,14 +124,16 @@ class FakeCoordinationV1Api(StandIn):
         timeout = _timeout(options)
         call = Call("watch", LEASE, namespace, user=self._user, query=query)
         record, fault = self._meet(call, timeout)
-        if fault is not None and not isinstance(fault, WatchFault):
+        if not self._service.opens_watch(call, fault):
             return self._answer(call, record, fault, timeout)
-        record.status = 200
         try:
-            return _StreamedResponse(WatchStream(self._service.memory, call, fault))
+            stream = WatchStream(self._service.memory, call, fault)
         except Refusal as refusal:
             record.status = refusal.status
             raise _api_exception(Reply(refusal.status, refusal.document())) from None
+        self._wait_for(fault, timeout)
+        record.status = 200
+        return _StreamedResponse(stream)
 
     def _ask(
         self,
@@ -151,7 +154,7 @@ class FakeCoordinationV1Api(StandIn):
         return self._answer(call, record, fault, timeout)
 
     def _meet(self, call: Call, timeout: float | None) -> tuple[Any, Fault | None]:
-        if self._refusing[0]:
+        if self._refusing.is_set():
             from urllib3.exceptions import ProtocolError
 
             refused = ConnectionRefusedError(111, "Connection refused")
@@ -164,16 +167,19 @@ class FakeCoordinationV1Api(StandIn):
         reply = self._service.reply(call, fault)
         if isinstance(fault, NoAnswer):
             raise self._silence(fault.how, timeout)
-        if isinstance(fault, LateAnswer):
-            if timeout is not None and fault.seconds >= timeout:
-                raise self._silence(Silence.HANG, timeout)
-            self._pass(fault.seconds)
+        self._wait_for(fault, timeout)
         record.status = reply.status
         if not 200 <= reply.status <= 299:
             raise _api_exception(reply)
         kinds = {"list": "V1LeaseList", "delete": "V1Status"}
         text = json.dumps(reply.document) if reply.content is None else reply.content.decode()
         return self._models.from_json(text, kinds.get(call.verb, "V1Lease"))
+
+    def _wait_for(self, fault: Fault | None, timeout: float | None) -> None:
+        if isinstance(fault, LateAnswer):
+            if timeout is not None and fault.seconds >= timeout:
+                raise self._silence(Silence.HANG, timeout)
+            self._pass(fault.seconds)
 
     def _silence(self, how: Silence, timeout: float | None) -> Exception:
         """Return what the client raises where no answer comes, when its patience has passed."""

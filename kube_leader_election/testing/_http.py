@@ -13,14 +13,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from ._identity import ANONYMOUS, Tokens
-from ._plan import RecordedRequest
 from ._protobuf import CONTENT_TYPE as PROTOBUF
 from ._protobuf import to_json
 from ._refusal import Refusal, phrase
 from ._routes import REVIEWS, discovery, route
 from ._service import Call, Reply, Service
 from ._stream import WatchStream
-from .faults import Fault, LateAnswer, NoAnswer, Silence, WatchFault
+from .faults import LateAnswer, NoAnswer, Silence
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -100,24 +99,24 @@ class Connection(BaseHTTPRequestHandler):
             raise Refusal(400, f"the body is no JSON: {error}") from None
 
     def _answer(self, call: Call) -> None:
-        record, fault = self._site.service.meet(call)
-        if call.verb == "watch" and (fault is None or isinstance(fault, WatchFault)):
-            self._watch(call, record, fault)
-            return
-        reply = self._site.service.reply(call, fault)
+        service = self._site.service
+        record, fault = service.meet(call)
+        if service.opens_watch(call, fault):
+            stream = WatchStream(service.memory, call, fault)
+        else:
+            reply = service.reply(call, fault)
         if isinstance(fault, NoAnswer):
             self._be_silent(fault.how)
-            return
-        if isinstance(fault, LateAnswer) and self._site.stopping.wait(fault.seconds):
+        elif isinstance(fault, LateAnswer) and self._site.stopping.wait(fault.seconds):
             self.close_connection = True
-            return
-        record.status = reply.status
-        self._send(reply)
+        elif service.opens_watch(call, fault):
+            record.status = 200
+            self._watch(stream)
+        else:
+            record.status = reply.status
+            self._send(reply)
 
-    def _watch(self, call: Call, record: RecordedRequest, fault: Fault | None) -> None:
-        watch_fault = fault if isinstance(fault, WatchFault) else None
-        stream = WatchStream(self._site.service.memory, call, watch_fault)
-        record.status = 200
+    def _watch(self, stream: WatchStream) -> None:
         self.connection.sendall(_head(200, {"Transfer-Encoding": "chunked"}))
         for line in self._while_connected(stream):
             self.connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))

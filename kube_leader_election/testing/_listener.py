@@ -33,13 +33,15 @@ class Listener:
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._socket: socket.socket | None = None
-        # Bound and never listening, it keeps the port ours while connections are refused.
-        self._holder = _bound(port)
+        # Bound and never listening, it keeps the port ours while connections are refused. It
+        # comes to share the port only now, so that it does not share that of another server.
+        self._holder = _bound(port, shared=False)
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.port: int = self._holder.getsockname()[1]
 
     def open(self) -> None:
         """Connections are accepted."""
-        self._socket = _bound(self.port)
+        self._socket = _bound(self.port, shared=True)
         self._socket.listen(1024)
         self._start(self._accept, self._socket)
 
@@ -123,10 +125,10 @@ class Listener:
         return secure
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(port: int, *, shared: bool) -> socket.socket:
     sock = socket.socket()
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((HOST, port))
     except BaseException:

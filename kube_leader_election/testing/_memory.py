@@ -7,22 +7,19 @@ gets one does not change it either.
 
 from __future__ import annotations
 
-import queue
 import secrets
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from . import _rules
+from ._events import Document, Event, Key, Selection, Subscription
 from ._kinds import Kind
+from ._merge_patch import merged
 from ._refusal import Refusal
-
-Document = Mapping[str, Any]
-Key = tuple[Kind, str, str]
 
 _SYSTEM_FIELDS = (
     "namespace",
@@ -35,71 +32,6 @@ _SYSTEM_FIELDS = (
 
 # A watch from before the oldest of these is told that its version is gone.
 KEPT_EVENTS = 10_000
-
-
-@dataclass(frozen=True)
-class Event:
-    """One write: ADDED, MODIFIED or DELETED, and the object after it (or as it last was).
-
-    Where a watch begins with what there is, a BOOKMARK without an object follows on that.
-    """
-
-    type: str
-    key: Key | None
-    document: Document
-    version: int
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which objects are meant: those of one kind, in one namespace or all, for which `terms` hold.
-
-    A term is (of the name, else of the namespace; equal, else unequal; to this text).
-    """
-
-    kind: Kind
-    namespace: str | None = None
-    terms: tuple[tuple[bool, bool, str], ...] = ()
-
-    def has(self, key: Key) -> bool:
-        """Whether the object of this key is one of them."""
-        kind, namespace, name = key
-        if kind is not self.kind or self.namespace not in (None, namespace):
-            return False
-        return all(
-            ((name if of_name else namespace) == text) is equal
-            for of_name, equal, text in self.terms
-        )
-
-
-class Subscription:
-    """The events of a selection after a version, until it is closed."""
-
-    def __init__(
-        self, selection: Selection, since: int, close: Callable[[Subscription], None]
-    ) -> None:
-        self._selection = selection
-        self._since = since
-        self._close = close
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-
-    def put(self, event: Event) -> None:
-        """Let `next` return the event if it is one of the selection, and late enough."""
-        late = event.version > self._since
-        if event.key is None or (late and self._selection.has(event.key)):
-            self._events.put(event)
-
-    def next(self, timeout: float) -> Event | None:
-        """Return the next event, `None` where none came within `timeout` seconds."""
-        try:
-            return self._events.get(timeout=max(0.0, timeout))
-        except queue.Empty:
-            return None
-
-    def close(self) -> None:
-        """No more events come, and who waits for one is told so."""
-        self._close(self)
-        self._events.put(None)
 
 
 class Memory:
@@ -145,10 +77,8 @@ class Memory:
         """Store a new object, and return it."""
         document = kind.decode(body)
         metadata = document["metadata"]
-        _check_namespace(namespace, metadata)
-        if _is_version(metadata.get("resourceVersion")):
-            why = "resourceVersion should not be set on objects to be created"
-            raise Refusal(500, why, reason="")
+        _rules.check_namespace(namespace, metadata)
+        _rules.version_is_not_given(document)
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
         _rules.validate(document)
@@ -158,7 +88,7 @@ class Memory:
     def replace(self, key: Key, body: object) -> tuple[Document, bool]:
         """Store the object in the place of the version that it names; and whether it is new."""
         document = key[0].decode(body)
-        _check_name(key, document["metadata"])
+        _rules.check_name(key[1], key[2], document["metadata"])
         with self._lock:
             stored = self._objects.get(key)
             if stored is None:
@@ -190,10 +120,10 @@ class Memory:
         with self._lock:
             stored = self._stored(key)
             try:
-                document = key[0].decode(_merged(stored, patch))
+                document = key[0].decode(merged(stored, patch))
             except Refusal as refusal:
                 raise Refusal(422, f"patch: {refusal}", causes=[("patch", str(refusal))]) from None
-            _check_name(key, document["metadata"])
+            _rules.check_name(key[1], key[2], document["metadata"])
             _rules.version_is_given(document)
             _rules.version_is_of_the_stored(document, stored)
             if document["metadata"].get("uid", own := stored["metadata"]["uid"]) != own:
@@ -317,36 +247,6 @@ class Memory:
 
     def _now(self) -> str:
         return self._utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _merged(target: object, patch: object) -> object:
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = _merged(merged.get(name), value)
-    return merged
-
-
-def _is_version(text: str | None) -> bool:
-    try:
-        return _rules.number(text) > 0
-    except Refusal:
-        return False
-
-
-def _check_namespace(namespace: str, metadata: Mapping[str, Any]) -> None:
-    if (metadata.get("namespace") or namespace) != namespace:
-        raise Refusal(400, f"metadata.namespace is not {namespace!r}, as the request has it")
-
-
-def _check_name(key: Key, metadata: Mapping[str, Any]) -> None:
-    _check_namespace(key[1], metadata)
-    if metadata.get("name") != key[2]:
-        raise Refusal(400, f"metadata.name is not {key[2]!r}, as the request has it")
 
 
 def _not_found(key: Key) -> Refusal:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from .faults import Fault, NoAnswer, Silence
+from .faults import VERBS, Fault, NoAnswer, Silence
 
 
 @dataclass
@@ -32,7 +32,7 @@ _What = TypeVar("_What")
 @dataclass
 class _Armed(Generic[_What]):
     what: _What
-    verb: str | None
+    verbs: tuple[str, ...]
     user: str | None
     skip: int
     left: int | None
@@ -40,7 +40,7 @@ class _Armed(Generic[_What]):
 
     def takes(self, verb: str, user: str) -> bool:
         """Whether this request is one that it waits for; a request it lets pass is counted."""
-        if self.left == 0 or self.verb not in (None, verb) or self.user not in (None, user):
+        if self.left == 0 or verb not in self.verbs or self.user not in (None, user):
             return False
         if self.skip:
             self.skip -= 1
@@ -56,7 +56,8 @@ class _Armed(Generic[_What]):
 
     def __str__(self) -> str:
         times = "" if self.left is None else f", {self.left} times more"
-        return f"{self.what!r} for verb={self.verb!r}, user={self.user!r}{times}"
+        user = "" if self.user is None else f" of {self.user!r}"
+        return f"{self.what!r} for {'|'.join(self.verbs)}{user}{times}"
 
 
 class Plan:
@@ -83,8 +84,9 @@ class Plan:
         _check_count("skip", skip, least=0)
         if times is not None:
             _check_count("times", times, least=1)
+        armed = _Armed(fault, _verbs(verb, fault.verbs), user, skip, times)
         with self._lock:
-            self._faults.append(_Armed(fault, verb, user, skip, times))
+            self._faults.append(armed)
 
     def before_next(
         self, action: Callable[[], object], *, verb: str | None, user: str | None, skip: int
@@ -93,13 +95,14 @@ class Plan:
         if not callable(action):
             raise TypeError(f"action={action!r}: must be callable")
         _check_count("skip", skip, least=0)
+        armed = _Armed(action, _verbs(verb, VERBS), user, skip, 1)
         with self._lock:
-            self._races.append(_Armed(action, verb, user, skip, 1))
+            self._races.append(armed)
 
     def meet_connection(self) -> bool:
         """Whether a new connection is one that never gets through its handshake."""
         with self._lock:
-            return any(armed.takes("", "") for armed in self._faults if _of_connections(armed))
+            return any(each.takes(VERBS[0], "") for each in self._faults if _of_connections(each))
 
     def meet(self, request: RecordedRequest) -> Fault | None:
         """Write `request` down, run the races that wait for it, and return its fault."""
@@ -128,6 +131,14 @@ class Plan:
 
 def _of_connections(armed: _Armed[Fault]) -> bool:
     return isinstance(armed.what, NoAnswer) and armed.what.how is Silence.HANDSHAKE
+
+
+def _verbs(verb: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    if verb is None:
+        return known
+    if verb not in known:
+        raise ValueError(f"verb={verb!r}: must be one of {', '.join(known)}")
+    return (verb,)
 
 
 def _check_count(name: str, value: object, *, least: int) -> None:

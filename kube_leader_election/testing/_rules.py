@@ -32,6 +32,36 @@ def uid_is_of_the_stored(document: Document, stored: Document | None) -> None:
         raise Refusal(409, f"the uid is {own!r}, not {uid!r} as in the precondition")
 
 
+def check_namespace(namespace: str, metadata: Mapping[str, Any]) -> None:
+    """The object names the namespace of the request, or none.
+
+    :raises Refusal: 400, it names another.
+    """
+    if (metadata.get("namespace") or namespace) != namespace:
+        raise Refusal(400, f"metadata.namespace is not {namespace!r}, as the request has it")
+
+
+def check_name(namespace: str, name: str, metadata: Mapping[str, Any]) -> None:
+    """The object has the name of the request, and its namespace or none.
+
+    :raises Refusal: 400, it does not.
+    """
+    check_namespace(namespace, metadata)
+    if metadata.get("name") != name:
+        raise Refusal(400, f"metadata.name is not {name!r}, as the request has it")
+
+
+def version_is_not_given(document: Document) -> None:
+    """A create names no version; what is none does not count.
+
+    :raises Refusal: 500, it does.
+    """
+    version = document["metadata"].get("resourceVersion", "")
+    if _UINT.fullmatch(version) and int(version) > 0:
+        why = "resourceVersion should not be set on objects to be created"
+        raise Refusal(500, why, reason="")
+
+
 def version_is_given(document: Document) -> None:
     """A replace names the version that it replaces.
 

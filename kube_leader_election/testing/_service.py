@@ -11,13 +11,14 @@ from typing import Any
 
 from . import _rules
 from ._clock import FakeClock
+from ._events import Selection
 from ._kinds import Kind
-from ._memory import Memory, Selection
+from ._memory import Memory
 from ._plan import Plan, RecordedRequest
 from ._refusal import Refusal
-from .faults import Fault, OddAnswer, StaleAnswer
+from .faults import Fault, NoAnswer, OddAnswer, StaleAnswer
 
-_READS = ("get", "list", "watch")
+_READS = ("get", "list")
 _UNKNOWN = ("labelSelector", "dryRun", "continue")
 _TERM = re.compile(r"metadata\.(?P<field>name|namespace)(?P<operator>==?|!=)(?P<value>[^=!]*)")
 
@@ -104,6 +105,10 @@ class Service:
         """Write the call down, and return what is to go wrong with it."""
         record = RecordedRequest(call.verb, call.namespace or "", call.name, call.user, call.body)
         return record, self.plan.meet(record)
+
+    def opens_watch(self, call: Call, fault: Fault | None) -> bool:
+        """Whether the answer is a stream of events, well or ill."""
+        return call.verb == "watch" and not isinstance(fault, NoAnswer | OddAnswer)
 
     def reply(self, call: Call, fault: Fault | None = None) -> Reply:
         """Carry the call out, unless it is lost, and return the answer, which may be odd."""

@@ -56,7 +56,8 @@ class StandIn:
         follow, at least one). A request meets one fault, the one that was armed first.
 
         :raises TypeError: `fault` is none.
-        :raises ValueError: `skip` or `times` is no such number.
+        :raises ValueError: `verb` is none that the fault can meet, `skip` or `times` no such
+            number.
         """
         self._service.plan.fail_next(fault, verb=verb, user=user, skip=skip, times=times)
 
@@ -74,7 +75,7 @@ class StandIn:
         builds on it. `verb`, `user` and `skip` are those of `fail_next`.
 
         :raises TypeError: `action` cannot be called.
-        :raises ValueError: `skip` is no such number.
+        :raises ValueError: `verb` is none, or `skip` no such number.
         """
         self._service.plan.before_next(action, verb=verb, user=user, skip=skip)
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._memory import Event, Memory, Subscription
+from ._events import Event, Subscription
+from ._memory import Memory
 from ._refusal import Refusal
 from ._service import Call
-from .faults import WatchFault, WatchTrouble
+from .faults import Fault, WatchFault, WatchTrouble
 
 # kube-apiserver sends one about once a minute.
 BOOKMARK_SECONDS = 60.0
@@ -23,7 +24,7 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class WatchStream:
     """The lines of one watch. Iterate in one thread; `close` in any."""
 
-    def __init__(self, memory: Memory, call: Call, fault: WatchFault | None) -> None:
+    def __init__(self, memory: Memory, call: Call, fault: Fault | None) -> None:
         """Begin to watch.
 
         :raises Refusal: 400 or 500, by a selector, a version or a time that is none.
@@ -31,7 +32,7 @@ class WatchStream:
         call.check_query()
         self._memory = memory
         self._call = call
-        self._fault = fault
+        self._fault = fault if isinstance(fault, WatchFault) else None
         self._closed = False
         self._shown = 0
         self._subscription: Subscription | None = None

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "Fault",
@@ -37,6 +37,8 @@ __all__ = [
     "without",
 ]
 
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
+
 Body = bytes | str | Mapping[str, Any] | Callable[[Mapping[str, Any]], bytes]
 
 
@@ -45,6 +47,7 @@ class Fault:
     """Something that goes wrong with one request; made by the functions of this module."""
 
     committed: bool = False
+    verbs: ClassVar[tuple[str, ...]] = VERBS
 
 
 class Silence(Enum):
@@ -96,6 +99,7 @@ class StaleAnswer(Fault):
     """A read shows the object as it was some of its versions ago."""
 
     versions: int
+    verbs: ClassVar[tuple[str, ...]] = ("get",)
 
 
 class WatchTrouble(Enum):
@@ -118,6 +122,7 @@ class WatchFault(Fault):
     count: int = 0
     code: int = 0
     committed: bool = True
+    verbs: ClassVar[tuple[str, ...]] = ("watch",)
 
 
 def lose_request() -> Fault:

@@ -297,6 +297,12 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
             pass
 
 
+def test_two_servers_never_share_a_port(plain: ApiServer) -> None:
+    port = int(plain.url.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"), ApiServer(port=port):
+        pass
+
+
 def test_an_event_is_kept_as_it_was_sent(plain: ApiServer) -> None:
     body = b'{"metadata": {"generateName": "leader-"}, "message": "a became leader"}'
     with urllib3.PoolManager() as pool:

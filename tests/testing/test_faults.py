@@ -238,6 +238,12 @@ def test_a_handshake_that_never_ends_is_an_error_and_no_request(stage: Stage) ->
     ("arguments", "problem"),
     [
         ({"fault": "hang"}, "fault='hang': must be one of kube_leader_election.testing.faults"),
+        (
+            {"fault": faults.hang(), "verb": "GET"},
+            "verb='GET': must be one of get, list, watch, create, update, patch, delete",
+        ),
+        ({"fault": faults.stale_read(), "verb": "update"}, "verb='update': must be one of get"),
+        ({"fault": faults.end_watch(), "verb": "list"}, "verb='list': must be one of watch"),
         ({"fault": faults.hang(), "skip": -1}, "skip=-1: must be a whole number, 0 or more"),
         ({"fault": faults.hang(), "times": 0}, "times=0: must be a whole number, 1 or more"),
         ({"fault": faults.hang(), "times": True}, "times=True: must be a whole number, 1 or more"),

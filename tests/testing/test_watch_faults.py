@@ -98,6 +98,18 @@ def test_a_watch_may_be_refused_like_any_request(stage: Stage) -> None:
     assert caught.value.status == 403
 
 
+def test_a_watch_may_be_answered_late(stage: Stage, version: str) -> None:
+    stage.stand_in.fail_next(faults.hold_answer(0.01), verb="watch")
+    seen = itertools.islice(events(stage, resource_version=version), 4)
+    assert list(seen) == [("MODIFIED", holder) for holder in "bcde"]
+
+
+def test_a_fault_of_watches_is_not_met_by_other_requests(stage: Stage, version: str) -> None:
+    stage.stand_in.fail_next(faults.end_watch())
+    assert stage.lock().read() is not None
+    assert list(events(stage, resource_version=version)) == []
+
+
 def test_a_version_from_before_what_is_kept_is_gone() -> None:
     api = FakeCoordinationV1Api()
     for _ in range(10_002):
