@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import RemoteDisconnected
-from types import SimpleNamespace
 from typing import Any
 
+from ._client import Models, api_exception, connection_refused, no_answer
 from ._clock import FakeClock
 from ._kinds import LEASE
-from ._refusal import Refusal, phrase
+from ._refusal import Refusal
 from ._service import Call, Reply, Service
 from ._stand_in import StandIn
 from ._stream import WatchStream
@@ -44,7 +42,7 @@ class FakeCoordinationV1Api(StandIn):
         """There is no Lease yet. `clock` tells the times, and passes where an answer is late."""
         super().__init__(Service(clock))
         self._clock = clock
-        self._models = _Models()
+        self._models = Models()
         self._user = ""
         self._refusing = threading.Event()
 
@@ -130,7 +128,7 @@ class FakeCoordinationV1Api(StandIn):
             stream = WatchStream(self._service.memory, call, fault)
         except Refusal as refusal:
             record.status = refusal.status
-            raise _api_exception(Reply(refusal.status, refusal.document())) from None
+            raise api_exception(Reply(refusal.status, refusal.document())) from None
         self._wait_for(fault, timeout)
         record.status = 200
         return _StreamedResponse(stream)
@@ -155,22 +153,19 @@ class FakeCoordinationV1Api(StandIn):
 
     def _meet(self, call: Call, timeout: float | None) -> tuple[Any, Fault | None]:
         if self._refusing.is_set():
-            from urllib3.exceptions import ProtocolError
-
-            refused = ConnectionRefusedError(111, "Connection refused")
-            raise ProtocolError("Connection aborted.", refused)
+            raise connection_refused()
         if self._service.plan.meet_connection():
-            raise self._silence(Silence.HANDSHAKE, timeout)
+            raise self._given_up(Silence.HANDSHAKE, timeout)
         return self._service.meet(call)
 
     def _answer(self, call: Call, record: Any, fault: Fault | None, timeout: float | None) -> Any:
         reply = self._service.reply(call, fault)
         if isinstance(fault, NoAnswer):
-            raise self._silence(fault.how, timeout)
+            raise self._given_up(fault.how, timeout)
         self._wait_for(fault, timeout)
         record.status = reply.status
         if not 200 <= reply.status <= 299:
-            raise _api_exception(reply)
+            raise api_exception(reply)
         kinds = {"list": "V1LeaseList", "delete": "V1Status"}
         text = json.dumps(reply.document) if reply.content is None else reply.content.decode()
         return self._models.from_json(text, kinds.get(call.verb, "V1Lease"))
@@ -178,48 +173,20 @@ class FakeCoordinationV1Api(StandIn):
     def _wait_for(self, fault: Fault | None, timeout: float | None) -> None:
         if isinstance(fault, LateAnswer):
             if timeout is not None and fault.seconds >= timeout:
-                raise self._silence(Silence.HANG, timeout)
+                raise self._given_up(Silence.HANG, timeout)
             self._pass(fault.seconds)
 
-    def _silence(self, how: Silence, timeout: float | None) -> Exception:
+    def _given_up(self, how: Silence, timeout: float | None) -> Exception:
         """Return what the client raises where no answer comes, when its patience has passed."""
-        from urllib3.exceptions import ProtocolError, ReadTimeoutError
-
-        if how is Silence.CLOSE:
-            end = RemoteDisconnected("Remote end closed connection without response")
-            return ProtocolError("Connection aborted.", end)
-        if how is Silence.RESET:
-            reset = ConnectionResetError(104, "Connection reset by peer")
-            return ProtocolError("Connection aborted.", reset)
-        self._pass(timeout or 0.0)
-        return ReadTimeoutError(None, "/apis/coordination.k8s.io/v1", "Read timed out.")  # type: ignore[arg-type]
+        if how not in (Silence.CLOSE, Silence.RESET):
+            self._pass(timeout or 0.0)
+        return no_answer(how)
 
     def _pass(self, seconds: float) -> None:
         if self._clock is not None:
             self._clock.advance(seconds)
         else:
             time.sleep(seconds)
-
-
-class _Models:
-    """The conversion of the installed client, from models to JSON and back."""
-
-    def __init__(self) -> None:
-        from kubernetes.client import ApiClient
-
-        self._client: Any = ApiClient()
-        parameters = inspect.signature(self._client.deserialize).parameters
-        self._takes_text = "content_type" in parameters
-
-    def to_json(self, model: object) -> Any:
-        """Return a new object, as the client would send it."""
-        return json.loads(json.dumps(self._client.sanitize_for_serialization(model)))
-
-    def from_json(self, text: str, kind: str) -> Any:
-        """Return a new model, as the client makes it of an answer."""
-        if self._takes_text:
-            return self._client.deserialize(text, kind, "application/json")
-        return self._client.deserialize(SimpleNamespace(data=text), kind)
 
 
 class _StreamedResponse:
@@ -260,13 +227,3 @@ def _name(document: Any) -> str:
     metadata = document.get("metadata") if isinstance(document, Mapping) else None
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     return name if isinstance(name, str) else ""
-
-
-def _api_exception(reply: Reply) -> Exception:
-    from kubernetes.client.exceptions import ApiException
-
-    error = ApiException(status=reply.status, reason=phrase(reply.status))
-    content = json.dumps(reply.document).encode() if reply.content is None else reply.content
-    error.body = content.decode(errors="replace")
-    error.headers = dict(reply.headers)
-    return error
