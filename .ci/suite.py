@@ -14,7 +14,7 @@ from pathlib import Path
 import kube_leader_election
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-NEEDED = ["README.rst", "examples", "setup.cfg", "tests"]
+NEEDED = ["README.rst", "docs", "examples", "setup.cfg", "tests"]
 
 
 def copy(folder: Path) -> None:
