@@ -14,6 +14,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "kube_leader_election"
+PLUGIN = "_kube_leader_election_pytest.py"
 REQUIRED = {
     "LICENSE",
     "README.rst",
@@ -69,7 +70,7 @@ def wheel_problems(path: Path, files: set[str]) -> list[str]:
         problems.append(f"the license of the wheel is {metadata['License-Expression']}")
     if f"{folder}licenses/LICENSE" not in names:
         problems.append("the wheel lacks the license's text")
-    package = {name for name in files if name.startswith(f"{PACKAGE}/")}
+    package = {name for name in files if name.startswith(f"{PACKAGE}/") or name == PLUGIN}
     found = {name for name in names if not name.startswith(folder)}
     return problems + difference("the wheel", found, package)
 

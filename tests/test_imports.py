@@ -13,7 +13,7 @@ import kube_leader_election
 
 PACKAGE = "kube_leader_election"
 ROOT = Path(kube_leader_election.__file__).parent
-FRINGE = ("testing", "pytest_plugin", "contrib", "cli", "__main__")
+FRINGE = ("testing", "contrib", "cli", "__main__")
 
 # What has no clock, no I/O, no thread and no randomness.
 PURE = frozenset(
@@ -25,8 +25,8 @@ PURE = frozenset(
 )  # fmt: skip
 # What does not come with Python, and the package may import at its top.
 DEPENDENCIES = frozenset({"dateutil", "kubernetes", "urllib3"})
-# What a part of the fringe may import besides, and how: pytest imports its plugin.
-EXTRAS = {"pytest_plugin": {"pytest"}, "testing": {"trustme"}}
+# What a part of the fringe may import besides, where its extra is installed.
+EXTRAS = {"testing": {"trustme"}}
 
 # Where time is read: the clock itself, and the deadlines of the transport.
 CLOCK_READERS = {"_clock": None, "_connection": "time.monotonic", "_link": "time.monotonic"} | {

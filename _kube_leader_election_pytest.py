@@ -2,7 +2,8 @@
 
 `fake_clock` is a clock that is set by hand, `lease_api` Leases in memory on that clock, and
 `lease_server` Leases behind real HTTP. A fault that a test has armed and that was never met fails
-the test. Nothing is imported before a test asks for a fixture.
+the test. Every run of pytest imports this module: outside the package, it brings nothing else with
+it until a test asks for a fixture.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import ApiServer, FakeClock, FakeCoordinationV1Api
+    from kube_leader_election.testing import ApiServer, FakeClock, FakeCoordinationV1Api
 
 
 @pytest.fixture
 def fake_clock() -> FakeClock:
     """A clock that stands still until the test moves it."""
-    from .testing import FakeClock
+    from kube_leader_election.testing import FakeClock
 
     return FakeClock()
 
@@ -27,7 +28,7 @@ def fake_clock() -> FakeClock:
 @pytest.fixture
 def lease_api(fake_clock: FakeClock) -> Iterator[FakeCoordinationV1Api]:
     """An empty `FakeCoordinationV1Api`, whose time is that of `fake_clock`."""
-    from .testing import FakeCoordinationV1Api
+    from kube_leader_election.testing import FakeCoordinationV1Api
 
     with FakeCoordinationV1Api(clock=fake_clock) as api:
         yield api
@@ -36,7 +37,7 @@ def lease_api(fake_clock: FakeClock) -> Iterator[FakeCoordinationV1Api]:
 @pytest.fixture
 def lease_server() -> Iterator[ApiServer]:
     """An empty `ApiServer`, whose time is the real one."""
-    from .testing import ApiServer
+    from kube_leader_election.testing import ApiServer
 
     with ApiServer() as server:
         yield server
