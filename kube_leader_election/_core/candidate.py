@@ -243,7 +243,7 @@ class Candidate:
     def _stamp(
         self, now: Instant, *, unlike: LeaseRecord | None = None, after: datetime | None = None
     ) -> datetime:
-        taken = self._writes.unresolved_times()
+        taken = self._writes.times()
         if unlike is not None:
             taken.add(unlike.renew_time)
         return writes.stamp(now.utc, after=after, unlike=taken)

@@ -11,7 +11,7 @@ from .record import LeaseRecord
 
 # kube-apiserver gives up on a request after 60 s by default (--request-timeout);
 # far fewer writes than these can be under way that long.
-_MOST_UNRESOLVED = 1000
+_MOST_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class OwnWrites:
     """
 
     def __init__(self) -> None:
-        self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_UNRESOLVED)
+        self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_REMEMBERED)
+        self._times: deque[datetime | None] = deque(maxlen=_MOST_REMEMBERED)
         self.last: LeaseRecord | None = None
 
     def add(self, sent: SentWrite) -> None:
         """`sent` is about to be sent: from now on it may be committed."""
         self._unresolved.append(sent)
+        self._times.append(sent.record.renew_time)
 
     def unresolved(self, record: LeaseRecord) -> SentWrite | None:
         """Return the write of `record`, `None` if it is resolved already."""
@@ -58,9 +60,13 @@ class OwnWrites:
         self.last = record
         self._unresolved.clear()
 
-    def unresolved_times(self) -> set[datetime | None]:
-        """Return the renewal times that only an unresolved write may bear."""
-        return {sent.record.renew_time for sent in self._unresolved}
+    def times(self) -> set[datetime | None]:
+        """Return the renewal times of our writes, which no other one may bear.
+
+        Of the committed ones too: after a stale read a write would else be like the one that
+        is stored, and pass for committed when it was refused.
+        """
+        return set(self._times)
 
     def is_last(self, seen: LeaseRecord) -> bool:
         """Whether `seen` is our last committed write, foreign fields aside."""

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,14 @@ _SYSTEM_FIELDS = (
 
 # A watch from before the oldest of these is told that its version is gone.
 KEPT_EVENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What there was at some time; opaque to others."""
+
+    objects: Mapping[Key, Document] = field(repr=False)
+    version: int
 
 
 class Memory:
@@ -165,6 +174,19 @@ class Memory:
         with self._lock:
             self._remove(key, self._stored(key))
 
+    def backup(self) -> Backup:
+        """Return what there is now, for `restore`."""
+        with self._lock:
+            return Backup(dict(self._objects), self._version)
+
+    def restore(self, backup: Backup) -> None:
+        """Let all be as it was, the versions too; nobody is told, and watches end."""
+        with self._lock:
+            self._objects = dict(backup.objects)
+            self._version = backup.version
+            self._events.clear()
+        self.close()
+
     def watch(self, selection: Selection, since: int | None) -> Subscription:
         """Return the events after the version `since`, or first of all what there is now."""
         with self._lock:
@@ -214,8 +236,8 @@ class Memory:
             "uid": str(uuid.uuid4()),
             "creationTimestamp": self._now(),
         }
-        for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
-            document["metadata"].pop(field, None)
+        for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            document["metadata"].pop(name, None)
         return self._store("ADDED", key, document)
 
     def _update(self, key: Key, stored: Document, document: dict[str, Any]) -> Document:

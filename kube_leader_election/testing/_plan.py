@@ -105,11 +105,12 @@ class Plan:
             return any(each.takes(VERBS[0], "") for each in self._faults if _of_connections(each))
 
     def meet(self, request: RecordedRequest) -> Fault | None:
-        """Write `request` down, run the races that wait for it, and return its fault."""
+        """Write `request` down, run the race that waits for it, and return its fault."""
         with self._lock:
             self._requests.append(request)
-            races = [each for each in self._races if each.takes(request.verb, request.user)]
-        for race in races:
+            met = (each for each in self._races if each.takes(request.verb, request.user))
+            race = next(met, None)
+        if race is not None:
             race.what()
         with self._lock:
             for armed in self._faults:

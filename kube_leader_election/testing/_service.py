@@ -189,7 +189,7 @@ class Service:
 def _json_object(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, Mapping) else {}
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from kube_leader_election._core.record import micro_time
 
 from ._kinds import LEASE
+from ._memory import Backup
 from ._plan import RecordedRequest
 from ._refusal import Refusal
 from ._service import Service
@@ -37,7 +38,7 @@ class StandIn:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Every request so far, in the order of arrival, with the status of its answer."""
+        """Every request of a known user so far, in the order of arrival, with its status."""
         return self._service.plan.requests
 
     def fail_next(
@@ -126,6 +127,17 @@ class StandIn:
     def remove_lease(self, name: str, namespace: str = "default") -> None:
         """The Lease is gone, finalizers or not, as if another had deleted it. It is no request."""
         self._service.memory.drop((LEASE, namespace, name))
+
+    def backup(self) -> Backup:
+        """Return all Leases as they are now, for `restore`."""
+        return self._service.memory.backup()
+
+    def restore(self, backup: Backup) -> None:
+        """All Leases and their versions are those of `backup`, as after a restore of etcd.
+
+        Versions are then lower than some that clients have seen, and watches from those end.
+        """
+        self._service.memory.restore(backup)
 
     def __enter__(self: _Self) -> _Self:
         return self

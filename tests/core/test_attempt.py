@@ -145,6 +145,13 @@ def test_every_write_has_another_renew_time_than_all_unresolved_ones() -> None:
     assert times == {time_at(1) + n * MICROSECOND for n in range(5)}
 
 
+def test_a_write_after_a_stale_read_has_another_renew_time_than_our_committed_ones() -> None:
+    leading, stored = leader()
+    past = lease(None, renewed=-5)
+    written = attempt(leading).found(past, at(5, wall=0)).written
+    assert written.renew_time not in (stored.record.renew_time, past.record.renew_time)
+
+
 def test_no_write_is_stamped_on_a_whole_second_which_typed_clients_send_without_digits() -> None:
     noon = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
     written = attempt(candidate()).absent(Instant(0.0, noon)).written

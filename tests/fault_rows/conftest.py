@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from kube_leader_election.testing import ApiServer, FakeClock
+from tests.apiserver.server import ApiServer as KubeApiServer
+from tests.fault_rows.world import (
+    START,
+    Http,
+    Real,
+    Server,
+)
+
+
+@pytest.fixture
+def http(caplog: pytest.LogCaptureFixture) -> Iterator[Http]:
+    caplog.set_level(logging.INFO, logger="kube_leader_election")
+    clock = FakeClock(start=START)
+    with ApiServer(clock=clock) as stand_in:
+        yield Http(stand_in, clock, caplog)
+
+
+@pytest.fixture
+def real(
+    apiserver: KubeApiServer, apiserver_namespace: str, caplog: pytest.LogCaptureFixture
+) -> Real:
+    caplog.set_level(logging.INFO, logger="kube_leader_election")
+    return Real(apiserver, apiserver_namespace, FakeClock(start=START), caplog)
+
+
+@pytest.fixture(params=["http", pytest.param("real", marks=pytest.mark.apiserver)])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def https(caplog: pytest.LogCaptureFixture) -> Iterator[Http]:
+    clock = FakeClock(start=START)
+    with ApiServer(tls=True, clock=clock) as stand_in:
+        yield Http(stand_in, clock, caplog)
