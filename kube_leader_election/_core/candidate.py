@@ -190,7 +190,7 @@ class Candidate:
 
     def _confirm(self, sent: SentWrite, record: LeaseRecord, now: Instant) -> None:
         """`sent` was committed and is now `record`: it begins a term, or extends ours."""
-        self._writes.confirm(record)
+        self._writes.confirm(sent, record)
         if sent.era is not self._era or record.holder_identity != self._holder_id:
             return
         term = self.term(now)

@@ -55,10 +55,14 @@ class OwnWrites:
         """Return the unresolved write that `seen`, as read from the server, turns out to be."""
         return next((sent for sent in self._unresolved if sent.is_what(seen)), None)
 
-    def confirm(self, record: LeaseRecord) -> None:
-        """Our last write is stored as `record`; the guard lets no earlier one follow it."""
+    def confirm(self, sent: SentWrite, record: LeaseRecord) -> None:
+        """`sent`, one of the unresolved, is stored as `record`.
+
+        The guard lets no earlier one follow it. A later one may have: a stale read shows the past.
+        """
         self.last = record
-        self._unresolved.clear()
+        while self._unresolved.popleft() is not sent:
+            pass
 
     def times(self) -> set[datetime | None]:
         """Return the renewal times of our writes, which no other one may bear.

@@ -1,4 +1,4 @@
-"""Candidates whose requests and answers are delayed, lost and reordered at random, in true time."""
+"""Candidates whose requests and answers are delayed, lost, stale and reordered, in true time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Server:
     """One Lease, guarded as kube-apiserver guards it."""
 
     record: LeaseRecord | None = None
-    version: int = 0
+    past: list[LeaseRecord] = field(default_factory=list)
 
     def carry_out(self, request: Request) -> Answer:
         if isinstance(request, Create):
@@ -56,8 +56,8 @@ class Server:
         return Found(self.record) if self.record is not None else Absent(Trouble("404"))
 
     def store(self, record: LeaseRecord) -> None:
-        self.version += 1
-        self.record = replace(record, resource_version=str(self.version))
+        self.record = replace(record, resource_version=str(len(self.past) + 1))
+        self.past.append(self.record)
 
 
 @dataclass
@@ -67,6 +67,7 @@ class Player:
     name: str
     rate: float
     ahead: float
+    wall_rate: float
     skew: float | None
     adopts: bool
     me: Candidate = field(init=False)
@@ -79,7 +80,8 @@ class Player:
         self.me = candidate(self.name, skew=self.skew, adopts=self.adopts)
 
     def now(self, true: float) -> Instant:
-        return Instant(true * self.rate, START + timedelta(seconds=true + self.ahead))
+        wall = START + timedelta(seconds=true * self.wall_rate + self.ahead)
+        return Instant(true * self.rate, wall)
 
     def begin(self, conversation: Callable[[Candidate], Generator[Request, Arrival, Any]]) -> None:
         self.steps = conversation(self.me)
@@ -105,6 +107,7 @@ class World:
                 name,
                 rate=self.dice.uniform(0.99, 1.01),
                 ahead=self.dice.uniform(-SKEW / 2, SKEW / 2) if trusts_walls else 1e6 * number,
+                wall_rate=1.0 if trusts_walls else self.dice.choice([1.0, 0.0, -1.0]),
                 skew=SKEW if trusts_walls else None,
                 adopts=number != 1,
             )
@@ -130,7 +133,9 @@ class World:
         else:
             assert player.request is not None
             player.answer = self.server.carry_out(player.request)
-            if luck > 0.9:  # something on the way sends it twice
+            if isinstance(player.request, Read) and self.server.past and luck < 0.2:
+                player.answer = Found(self.dice.choice(self.server.past[-3:]))
+            elif luck > 0.9:  # something on the way sends it twice
                 player.answer = self.server.carry_out(player.request)
 
     def check(self) -> None:

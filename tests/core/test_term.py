@@ -184,6 +184,23 @@ def test_each_unresolved_write_is_recognised_by_its_own_record_and_anchor() -> N
     assert not leading.is_leader(at(2 + BELIEF))
 
 
+def test_a_stale_read_that_shows_an_earlier_lost_write_leaves_the_later_one_to_be_recognised() -> (
+    None
+):
+    trying = candidate()
+    creating = attempt(trying).absent(at(0))
+    created = as_stored(creating.request, version=1)
+    creating.failed(at(1))
+    taking_over = attempt(trying).found(lease("b", version=2, renewed=0), at(2 * TTL))
+    taken_over = as_stored(taking_over.request, version=3)
+    taking_over.failed(at(2 * TTL + 1))
+    talk = attempt(trying).found(created, at(2 * TTL + 2)).conflict(at(2 * TTL + 2))
+    result = talk.found(taken_over, at(2 * TTL + 2)).result
+    assert trying.take_warning() is None
+    assert (result.acquired_lease, result.fencing_token) == (True, 3)
+    assert trying.remaining(at(2 * TTL + 2)) == BELIEF - 2
+
+
 def test_a_lost_write_that_was_edited_by_others_meanwhile_is_still_recognised() -> None:
     leading, stored = leader(version=2)
     committed = lost_renewal(leading, stored, 5, version=3)
