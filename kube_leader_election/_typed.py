@@ -120,13 +120,14 @@ class TypedLeases:
         if inspect.iscoroutine(answer):
             answer.close()
         is_lease = hasattr(answer, "spec") or hasattr(answer, "metadata")
-        if isinstance(request, Read):
-            if not is_lease:
-                raise UnreadableLeaseError(f"with a {type(answer).__name__}, not a Lease")
-            return self._read(answer)
-        if not is_lease and answer is not None:
+        if not is_lease and (answer is not None or isinstance(request, Read)):
             raise UnreadableLeaseError(f"with a {type(answer).__name__}, not a Lease")
         metadata = getattr(answer, "metadata", None)
+        if is_lease and metadata is None and getattr(answer, "spec", None) is None:
+            # Clients 24 to 34 make such a model of whatever they cannot decode, HTML with a 200.
+            raise UnreadableLeaseError(f"with a {type(answer).__name__} that says nothing")
+        if isinstance(request, Read):
+            return self._read(answer)
         return replace(
             request.record,
             uid=_text(getattr(metadata, "uid", None)) or request.record.uid,

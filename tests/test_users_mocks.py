@@ -30,7 +30,7 @@ from kube_leader_election import (
     NotLeadingError,
     RenewLeaseError,
 )
-from tests.fakes import FakeClock
+from kube_leader_election.testing import FakeClock
 from tests.hostile import Exchange, HostileServer, answer
 
 METHODS = ("read_namespaced_lease", "create_namespaced_lease", "replace_namespaced_lease")
@@ -357,6 +357,21 @@ def test_a_lease_whose_spec_is_no_object_is_an_error_and_never_free(mock: Any, s
     error = get_error(make_lock(mock))
     assert type(spec).__name__ in str(error)
     mock.replace_namespaced_lease.assert_not_called()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_that_says_nothing_is_an_error_as_clients_make_one_of_html(
+    mock: Any, method: str
+) -> None:
+    mock.read_namespaced_lease.return_value = namespace("b", ago(60))
+    if method == "create_namespaced_lease":
+        mock.read_namespaced_lease.side_effect = ApiException(status=404)
+    getattr(mock, method).side_effect = lambda **_: V1Lease()
+    lock = make_lock(mock)
+    with pytest.raises((GetLeaseError, CreateLeaseError, AcquireLeaseError)) as caught:
+        lock.try_acquire_or_renew()
+    assert "with a V1Lease that says nothing" in str(caught.value)
+    assert lock.is_leader() is False
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -22,7 +22,7 @@ class FakeClock:
         if start.tzinfo is None:
             raise ValueError(f"start={start!r}: must be an aware datetime")
         self.rate = rate
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._monotonic = 1000.0
         self._utc = start.astimezone(timezone.utc)
 

@@ -95,7 +95,7 @@ class Connection(BaseHTTPRequestHandler):
             return None
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refusal(400, f"the body is no JSON: {error}") from None
 
     def _answer(self, call: Call) -> None:

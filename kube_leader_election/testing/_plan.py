@@ -64,7 +64,7 @@ class Plan:
     """The faults and races of one stand-in. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._faults: list[_Armed[Fault]] = []
         self._races: list[_Armed[Callable[[], object]]] = []
         self._requests: list[RecordedRequest] = []
