@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kube_leader_election import LeaseLock, LeaseLockParams
-from tests.fakes import FakeApi, FakeClock
+from kube_leader_election.testing import ApiServer, FakeClock, FakeCoordinationV1Api
 
 pytest_plugins = ["tests.apiserver.fixtures"]
 
@@ -21,21 +21,24 @@ MakeLock = Callable[..., LeaseLock]
 
 
 @pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def make_lock(api: FakeApi, clock: FakeClock) -> MakeLock:
+def make_lock(lease_api: FakeCoordinationV1Api, fake_clock: FakeClock) -> MakeLock:
     """Makes candidates for the Lease `default/leader`, all on one fake server and one clock."""
 
     def make(holder_id: str | None = "a", **params: Any) -> LeaseLock:
         params = {"lease_name": "leader", "holder_id": holder_id, **params}
-        return LeaseLock(api, "default", LeaseLockParams(**params), clock=clock)
+        return LeaseLock(lease_api, "default", LeaseLockParams(**params), clock=fake_clock)
 
     return make
+
+
+def verbs(stand_in: FakeCoordinationV1Api | ApiServer) -> list[str]:
+    """What was asked for so far."""
+    return [request.verb for request in stand_in.requests]
+
+
+def stored_spec(stand_in: FakeCoordinationV1Api | ApiServer) -> dict[str, Any]:
+    """What the Lease `default/leader` says, in the form of its JSON."""
+    lease = stand_in.stored_lease("leader")
+    assert lease is not None
+    spec: dict[str, Any] = lease["spec"]
+    return spec

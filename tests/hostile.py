@@ -10,6 +10,7 @@ A behaviour is a function of an `Exchange`.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import ssl
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import trustme
 from kubernetes.client import ApiClient, Configuration
@@ -130,6 +132,19 @@ def echo(exchange: Exchange) -> None:
     """Answers with what was asked."""
     request = exchange.request
     answer({"method": request.method, "path": request.path})(exchange)
+
+
+def relay(url: str) -> Behaviour:
+    """Answers what the server at `url` answers to the same, asked without any credentials."""
+
+    def behave(exchange: Exchange) -> None:
+        request = exchange.request
+        with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
+            connection.request(request.method, request.path, request.body)
+            with connection.getresponse() as response:
+                answer(status=response.status, body=response.read())(exchange)
+
+    return behave
 
 
 def raw(*pieces: bytes, every: float = 0.0, then_close: bool = False) -> Behaviour:

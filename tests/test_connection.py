@@ -12,7 +12,8 @@ import textwrap
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -326,46 +327,56 @@ HANGS: dict[str, Behaviour] = {
 }
 
 
+def outcomes_at_once(connections: Iterable[Connection]) -> list[object]:
+    """Of a request on each of them, all at the same time, since each may take its deadline."""
+
+    def outcome(connection: Connection) -> object:
+        try:
+            return connection.request("PUT", PATH, b"{}", timeout=DEADLINE)
+        except Exception as error:  # noqa: BLE001
+            return type(error)
+
+    connections = list(connections)
+    with bounded(), ThreadPoolExecutor(len(connections)) as pool:
+        return list(pool.map(outcome, connections))
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("behaviour", HANGS.values(), ids=HANGS)
-def test_an_answer_that_is_not_whole_in_time_is_a_timeout(behaviour: Behaviour, tls: bool) -> None:
-    with HostileServer(answer(), behaviour, answer(LEASE), tls=tls) as server:
-        connection = Connection(server.api_client())
-        connection.request("GET", PATH, timeout=PATIENCE)
-        with bounded(), pytest.raises(TimeoutError):
-            connection.request("PUT", PATH, b"{}", timeout=DEADLINE)
-        wait_until(lambda: server.open_connections == 0)
+def test_an_answer_that_is_not_whole_in_time_is_a_timeout(tls: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(HostileServer(answer(), behaviour, answer(LEASE), tls=tls))
+            for name, behaviour in HANGS.items()
+        }
+        connections = {name: Connection(each.api_client()) for name, each in servers.items()}
+        for connection in connections.values():
+            connection.request("GET", PATH, timeout=PATIENCE)
+        outcomes = outcomes_at_once(connections.values())
+        assert dict(zip(HANGS, outcomes, strict=True)) == dict.fromkeys(HANGS, TimeoutError)
+        for server in servers.values():
+            wait_until(lambda server=server: server.open_connections == 0)  # type: ignore[misc]
         wait_until(lambda: threads() == [])
-        assert json.loads(connection.request("GET", PATH, timeout=PATIENCE).body) == LEASE
-    assert [request.method for request in server.requests] == ["GET", "PUT", "GET"]
-
-
-def test_a_kept_alive_connection_has_the_deadline_of_the_request_at_hand() -> None:
-    with HostileServer(answer(), hang, answer()) as server:
-        connection = Connection(server.api_client())
-        connection.request("GET", PATH, timeout=PATIENCE)
-        with bounded(), pytest.raises(TimeoutError):
-            connection.request("GET", PATH, timeout=DEADLINE)
-        connection.request("GET", PATH, timeout=PATIENCE)
-    assert [request.connection for request in server.requests] == [1, 1, 2]
-
-
-def test_a_tls_handshake_that_never_ends_is_a_timeout() -> None:
-    with HostileServer(tls=True, handshake=threading.Event()) as server:
-        with bounded(), pytest.raises(TimeoutError):
-            Connection(server.api_client()).request("GET", PATH, timeout=DEADLINE)
-        wait_until(lambda: threads() == [])
+        for connection in connections.values():
+            assert json.loads(connection.request("GET", PATH, timeout=PATIENCE).body) == LEASE
+    asked = {
+        name: [(request.method, request.connection) for request in server.requests]
+        for name, server in servers.items()
+    }
+    assert asked == {name: [("GET", 1), ("PUT", 1), ("GET", 2)] for name in HANGS}
 
 
 def test_a_proxy_that_hangs_is_a_timeout() -> None:
     dribbling = dribble(head()[:-2], iter(lambda: b"A: b\r\n", b""), every=0.02)
-    with HostileServer(hang, dribbling) as proxy, HostileServer(tls=True) as server:
-        connection = Connection(server.api_client(proxy=proxy.url))
-        for _ in range(2):
-            with bounded(), pytest.raises(TimeoutError):
-                connection.request("GET", PATH, timeout=DEADLINE)
+    with (
+        HostileServer(hang) as one,
+        HostileServer(dribbling) as other,
+        HostileServer(tls=True) as server,
+    ):
+        connections = [Connection(server.api_client(proxy=each.url)) for each in (one, other)]
+        assert outcomes_at_once(connections) == [TimeoutError, TimeoutError]
         wait_until(lambda: threads() == [])
-    assert [request.method for request in proxy.requests] == ["CONNECT", "CONNECT"]
+    assert [request.method for request in one.requests + other.requests] == ["CONNECT", "CONNECT"]
+    assert server.accepted == 0
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http proxy", "https proxy"])
@@ -430,11 +441,12 @@ def test_a_hung_resolver_is_a_timeout_and_a_late_connect_sends_nothing(
     assert server.requests == []
 
 
-def test_a_late_tls_handshake_sends_nothing() -> None:
+def test_a_hung_tls_handshake_is_a_timeout_and_nothing_is_sent_when_it_goes_on() -> None:
     gate = threading.Event()
     with HostileServer(tls=True, handshake=gate) as server:
         with bounded(), pytest.raises(TimeoutError):
             Connection(server.api_client()).request("PUT", PATH, b"{}", timeout=DEADLINE)
+        wait_until(lambda: threads() == [])
         gate.set()
         wait_until(lambda: server.open_connections == 0)
     assert server.requests == []

@@ -25,8 +25,8 @@ from kube_leader_election import (
     ReleaseLeaseError,
     RenewLeaseError,
 )
+from kube_leader_election.testing import FakeCoordinationV1Api
 from tests.conftest import MakeLock
-from tests.fakes import FakeApi, FakeClock
 
 REQUEST_ERRORS: list[tuple[type[LeaseError], str]] = [
     (GetLeaseError, "get"),
@@ -46,23 +46,22 @@ def raised(call: Callable[[], object]) -> LeaderElectionError:
 class Failing:
     """Fails the one request that `make_it_fail` is told of, with `error`."""
 
-    def __init__(self, api: FakeApi, make_lock: MakeLock, clock: FakeClock) -> None:
+    def __init__(self, api: FakeCoordinationV1Api, make_lock: MakeLock) -> None:
         self.api = api
         self.lock = make_lock("a")
-        self.clock = clock
 
     def _fail(self, error: Exception, *, after_requests: int) -> None:
         def fail() -> None:
             raise error
 
-        self.api.before += [lambda: None] * after_requests + [fail]
+        self.api.before_next(fail, skip=after_requests)
 
     def raised(self, kind: type[LeaseError], error: Exception) -> LeaderElectionError:
         if kind is GetLeaseError:
             self._fail(error, after_requests=0)
             return raised(self.lock.try_acquire_or_renew)
         if kind is AcquireLeaseError:
-            self.api.put(holder_identity="b", lease_duration_seconds=15)
+            self.api.put_lease("leader", holder_identity="b", acquire_time=None, renew_time=None)
         if kind in (RenewLeaseError, ReleaseLeaseError):
             self.lock.try_acquire_or_renew()
         self._fail(error, after_requests=1)
@@ -72,8 +71,8 @@ class Failing:
 
 
 @pytest.fixture
-def failing(api: FakeApi, make_lock: MakeLock, clock: FakeClock) -> Failing:
-    return Failing(api, make_lock, clock)
+def failing(lease_api: FakeCoordinationV1Api, make_lock: MakeLock) -> Failing:
+    return Failing(lease_api, make_lock)
 
 
 def test_every_error_of_the_surface_is_a_leader_election_error() -> None:
@@ -166,8 +165,8 @@ def test_the_clients_own_error_is_not_changed(failing: Failing) -> None:
     assert "hunter2" not in str(error) + repr(error)
 
 
-def test_not_leading_says_who_does(api: FakeApi, make_lock: MakeLock) -> None:
-    api.put(holder_identity="b", renew_time=FakeClock().utcnow(), lease_duration_seconds=15)
+def test_not_leading_says_who_does(lease_api: FakeCoordinationV1Api, make_lock: MakeLock) -> None:
+    lease_api.put_lease("leader", holder_identity="b")
     error = raised(make_lock("a").step_down)
     assert isinstance(error, NotLeadingError)
     assert error.holder_identity == "b"
@@ -175,9 +174,11 @@ def test_not_leading_says_who_does(api: FakeApi, make_lock: MakeLock) -> None:
     assert "'a'" in str(error)
 
 
-def test_not_leading_says_that_nobody_does(api: FakeApi, make_lock: MakeLock) -> None:
+def test_not_leading_says_that_nobody_does(
+    lease_api: FakeCoordinationV1Api, make_lock: MakeLock
+) -> None:
     absent = raised(make_lock("a").step_down)
-    api.put(holder_identity="")
+    lease_api.put_lease("leader", holder_identity="")
     free = raised(make_lock("a").step_down)
     assert isinstance(absent, NotLeadingError)
     assert isinstance(free, NotLeadingError)
