@@ -35,9 +35,10 @@ def lease_api(fake_clock: FakeClock) -> Iterator[FakeCoordinationV1Api]:
 
 
 @pytest.fixture
-def lease_server() -> Iterator[ApiServer]:
-    """An empty `ApiServer`, whose time is the real one."""
+def lease_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """An empty `ApiServer`, whose time is the real one, or that of `fake_clock` beside it."""
     from kube_leader_election.testing import ApiServer
 
-    with ApiServer() as server:
+    has_clock = "fake_clock" in request.fixturenames
+    with ApiServer(clock=request.getfixturevalue("fake_clock") if has_clock else None) as server:
         yield server

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 
@@ -26,12 +28,18 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "Serve the Leases of a Kubernetes API server on loopback until interrupted, and write a"
         " kubeconfig for whoever wants to elect a leader there."
     )
-    parser.add_argument("--port", type=int, default=0, help="any that is free by default")
+    parser.add_argument("--port", type=_port, default=0, help="any that is free by default")
     parser.add_argument("--tls", action="store_true", help="https, for users with a token only")
     parser.add_argument(
-        "--kubeconfig", type=Path, help="where to write it, instead of a temporary folder"
+        "--kubeconfig", type=Path, help="a new file to write it to, for as long as it serves"
     )
     parser.set_defaults(run=_serve)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return int(text)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -39,13 +47,18 @@ def _serve(options: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
+    if options.kubeconfig is not None and options.kubeconfig.exists():
+        sys.exit(f"kube_leader_election: {options.kubeconfig} exists, and is not overwritten")
     try:
-        with ApiServer(tls=options.tls, port=options.port) as server:
+        with ApiServer(tls=options.tls, port=options.port) as server, ExitStack() as at_exit:
             path = server.write_kubeconfig(options.kubeconfig)
+            at_exit.callback(path.unlink, missing_ok=True)
             print(f"serving Leases at {server.url}")
-            print(f"export KUBECONFIG={path}", flush=True)
+            print(f"export KUBECONFIG={shlex.quote(str(path.absolute()))}", flush=True)
             while True:
                 signal.pause()
     except OSError as error:
-        reason = error.strerror or error
-        sys.exit(f"kube_leader_election: cannot serve on port {options.port}: {reason}")
+        where = error.filename or f"port {options.port}"
+        sys.exit(f"kube_leader_election: cannot serve on {where}: {error.strerror or error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"kube_leader_election: {error}")

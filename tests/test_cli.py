@@ -14,7 +14,7 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 
 from kube_leader_election import LeaseLock, LeaseLockParams
-from tests.programs import Program, prepare_environment, wait_until
+from tests.programs import PATIENCE, Program, prepare_environment, wait_until
 
 SERVE = [sys.executable, "-m", "kube_leader_election", "serve"]
 
@@ -28,7 +28,7 @@ def test_serve_says_where_it_serves_until_it_is_interrupted(
     path = tmp_path / "config"
     command = [*SERVE, "--kubeconfig", str(path), *options]
     with Program(command, folder=tmp_path / "run") as program:
-        wait_until(lambda: f"export KUBECONFIG={path}\n" in program.output, 60)
+        wait_until(lambda: f"export KUBECONFIG={path}\n" in program.output)
         configuration = Configuration()
         load: Any = config.load_kube_config  # untyped
         load(str(path), client_configuration=configuration)
@@ -46,11 +46,45 @@ def test_a_port_that_is_taken_is_said_without_a_traceback(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with Program([*SERVE, "--port", port], folder=tmp_path / "run") as program:
-            assert program.wait(60) == 1
+            assert program.wait(PATIENCE) == 1
     assert (
         program.output
         == f"kube_leader_election: cannot serve on port {port}: Address already in use\n"
     )
+
+
+def test_a_kubeconfig_that_exists_is_not_overwritten_and_a_new_one_is_gone_afterwards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepare_environment(monkeypatch, tmp_path / "none")
+    precious, new = tmp_path / "precious", tmp_path / "new"
+    precious.write_text("credentials")
+    with Program([*SERVE, "--kubeconfig", str(precious)], folder=tmp_path / "first") as program:
+        assert program.wait(PATIENCE) == 1
+    assert "exists, and is not overwritten" in program.output
+    assert precious.read_text() == "credentials"
+    with Program([*SERVE, "--kubeconfig", str(new)], folder=tmp_path / "second") as program:
+        wait_until(lambda: "export" in program.output)
+        assert new.exists()
+        assert program.end(signal.SIGTERM) == 0
+    assert not new.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--port", "99999"], "argument --port: must be from 0 to 65535"),
+        (["--kubeconfig", "/nowhere/x"], "cannot serve on /nowhere/x: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], problem: str
+) -> None:
+    prepare_environment(monkeypatch, tmp_path / "none")
+    with Program([*SERVE, *options], folder=tmp_path / "run") as program:
+        assert program.wait(PATIENCE) != 0
+    assert problem in program.output
+    assert "Traceback" not in program.output
 
 
 def test_without_a_command_the_usage_is_shown(
@@ -58,5 +92,5 @@ def test_without_a_command_the_usage_is_shown(
 ) -> None:
     prepare_environment(monkeypatch, tmp_path / "none")
     with Program(SERVE[:-1], folder=tmp_path / "run") as program:
-        assert program.wait(60) == 2
+        assert program.wait(PATIENCE) == 2
     assert program.output.startswith("usage: kube_leader_election")

@@ -57,6 +57,7 @@ class Subscription:
         self._selection = selection
         self._since = since
         self._close = close
+        self.closed = False
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
     def put(self, event: Event) -> None:
@@ -75,4 +76,5 @@ class Subscription:
     def close(self) -> None:
         """No more events come, and who waits for one is told so."""
         self._close(self)
+        self.closed = True
         self._events.put(None)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from ._client import Models, api_exception, connection_refused, no_answer
 from ._clock import FakeClock
+from ._identity import DEFAULT_USER
 from ._kinds import LEASE
 from ._refusal import Refusal
-from ._service import Call, Reply, Service
+from ._service import Call, Reply, Service, name_in
 from ._stand_in import StandIn
 from ._stream import WatchStream
 from .faults import Fault, LateAnswer, NoAnswer, Silence
@@ -43,23 +46,34 @@ class FakeCoordinationV1Api(StandIn):
         super().__init__(Service(clock))
         self._clock = clock
         self._models = Models()
-        self._user = ""
-        self._refusing = threading.Event()
+        self._user = DEFAULT_USER
+        self._refusing = _Refusing()
 
     def as_user(self, user: str) -> FakeCoordinationV1Api:
         """Return a client of the same Leases for another `user`, for faults by user and the log."""
-        other = FakeCoordinationV1Api.__new__(FakeCoordinationV1Api)
-        other.__dict__.update(self.__dict__, _user=user)
+        other = copy.copy(self)
+        other._user = user  # noqa: SLF001
         return other
 
     @contextmanager
     def refuse_connections(self) -> Iterator[None]:
         """Within the block no request arrives: each raises what a refused connection does."""
-        self._refusing.set()
+        self._refusing.change(1)
         try:
             yield
         finally:
-            self._refusing.clear()
+            self._refusing.change(-1)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all watches, let no request in, and check that every armed fault was met."""
+        self._refusing.change(1)
+        self._service.memory.close()
+        super().__exit__(kind, error, trace)
 
     def read_namespaced_lease(self, name: str, namespace: str, **options: Any) -> Any:
         """Return the Lease.
@@ -103,6 +117,15 @@ class FakeCoordinationV1Api(StandIn):
         """
         return self._ask("delete", name, namespace, options, body)
 
+    def list_lease_for_all_namespaces(self, **options: Any) -> Any:
+        """As `list_namespaced_lease`, of every namespace.
+
+        :return: V1LeaseList
+        :rtype: V1LeaseList
+        :raises ApiException: as from the API server.
+        """
+        return self._list(None, options)
+
     def list_namespaced_lease(self, namespace: str, **options: Any) -> Any:
         """Return the Leases of the namespace, or, with `watch=True`, a response to stream from.
 
@@ -112,13 +135,18 @@ class FakeCoordinationV1Api(StandIn):
         :rtype: V1LeaseList
         :raises ApiException: as from the API server.
         """
+        return self._list(namespace, options)
+
+    def _list(self, namespace: str | None, options: dict[str, Any]) -> Any:
         query = {field: _text(options.pop(option, None)) for option, field in _LIST_QUERY.items()}
         options.pop("_preload_content", None)
         if options.pop("watch", False):
             return self._watch(namespace, query, options)
         return self._ask("list", "", namespace, options, query=query)
 
-    def _watch(self, namespace: str, query: Mapping[str, str], options: dict[str, Any]) -> Any:
+    def _watch(
+        self, namespace: str | None, query: Mapping[str, str], options: dict[str, Any]
+    ) -> Any:
         timeout = _timeout(options)
         call = Call("watch", LEASE, namespace, user=self._user, query=query)
         record, fault = self._meet(call, timeout)
@@ -131,13 +159,13 @@ class FakeCoordinationV1Api(StandIn):
             raise api_exception(Reply(refusal.status, refusal.document())) from None
         self._wait_for(fault, timeout)
         record.status = 200
-        return _StreamedResponse(stream)
+        return _StreamedResponse(stream, timeout)
 
     def _ask(
         self,
         verb: str,
         name: str,
-        namespace: str,
+        namespace: str | None,
         options: dict[str, Any],
         body: Any = None,
         *,
@@ -146,13 +174,13 @@ class FakeCoordinationV1Api(StandIn):
         timeout = _timeout(options)
         document = self._models.to_json(body)
         if verb == "create":
-            name = _name(document)
+            name = name_in(document)
         call = Call(verb, LEASE, namespace, name, self._user, document, query or {})
         record, fault = self._meet(call, timeout)
         return self._answer(call, record, fault, timeout)
 
     def _meet(self, call: Call, timeout: float | None) -> tuple[Any, Fault | None]:
-        if self._refusing.is_set():
+        if self._refusing.count:
             raise connection_refused()
         if self._service.plan.meet_connection():
             raise self._given_up(Silence.HANDSHAKE, timeout)
@@ -189,17 +217,40 @@ class FakeCoordinationV1Api(StandIn):
             time.sleep(seconds)
 
 
+class _Refusing:
+    """How many blocks refuse connections now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self.count += by
+
+
 class _StreamedResponse:
     """What the client returns with `_preload_content=False`, as far as a watch uses it."""
 
     status = 200
 
-    def __init__(self, stream: WatchStream) -> None:
+    def __init__(self, stream: WatchStream, timeout: float | None) -> None:
         self._stream = stream
+        self._timeout = timeout
 
     def stream(self, **_: Any) -> Iterator[bytes]:
-        """Yield the lines of the watch, until it ends or `close` is called."""
-        return filter(None, self._stream.lines(poll=60.0))
+        """Yield the lines of the watch, until it ends or `close` is called.
+
+        :raises ReadTimeoutError: nothing came for as long as the client waits.
+        """
+        heard_at = time.monotonic()
+        for line in self._stream.lines(poll=self._timeout or 60.0):
+            if line:
+                yield line
+                heard_at = time.monotonic()
+            elif self._timeout is not None and time.monotonic() >= heard_at + self._timeout:
+                self._stream.close()
+                raise no_answer(Silence.HANG)
 
     def close(self) -> None:
         """End the watch."""
@@ -214,16 +265,10 @@ def _timeout(options: dict[str, Any]) -> float | None:
     timeout = options.pop("_request_timeout", None)
     unknown = sorted(options.keys() - _IGNORED)
     if unknown:
-        raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
+        raise TypeError(f"{unknown[0]!r} is an option that FakeCoordinationV1Api does not know")
     seconds: float | None = timeout[1] if isinstance(timeout, tuple) else timeout
     return seconds
 
 
 def _text(option: object) -> str:
     return "" if option is None else str(option).lower()
-
-
-def _name(document: Any) -> str:
-    metadata = document.get("metadata") if isinstance(document, Mapping) else None
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return name if isinstance(name, str) else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ANONYMOUS = "system:anonymous"
+DEFAULT_USER = "developer"
 
 
 class Tokens:
@@ -47,7 +48,11 @@ class Certificate:
 
         :raises ModuleNotFoundError: without trustme, which the extra `testing` brings.
         """
-        import trustme
+        try:
+            import trustme
+        except ModuleNotFoundError as error:
+            needs = "TLS needs: pip install 'kube-leader-election[testing]'"
+            raise ModuleNotFoundError(needs, name=error.name) from None
 
         authority = trustme.CA()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

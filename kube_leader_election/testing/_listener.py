@@ -6,9 +6,12 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 
 HOST = "127.0.0.1"
+# Only an action of a test can keep a thread for longer once its connection is cut.
+PATIENCE_SECONDS = 10.0
 
 
 class Listener:
@@ -33,6 +36,7 @@ class Listener:
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._socket: socket.socket | None = None
+        self._refusals = 1
         # Bound and never listening, it keeps the port ours while connections are refused. It
         # comes to share the port only now, so that it does not share that of another server.
         self._holder = _bound(port, shared=False)
@@ -40,13 +44,19 @@ class Listener:
         self.port: int = self._holder.getsockname()[1]
 
     def open(self) -> None:
-        """Connections are accepted."""
+        """Connections are accepted, if nobody else refuses them."""
+        with self._lock:
+            self._refusals -= 1
+            if self._refusals:
+                return
         self._socket = _bound(self.port, shared=True)
         self._socket.listen(1024)
         self._start(self._accept, self._socket)
 
     def refuse(self) -> None:
-        """Connections are refused, and those that were open are cut."""
+        """Connections are refused, and those that were open are cut, until `open` is called."""
+        with self._lock:
+            self._refusals += 1
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -63,13 +73,19 @@ class Listener:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """No connection, thread or port is left."""
+        """No connection, thread or port is left.
+
+        :raises RuntimeError: a thread is in an action of the test, which does not return.
+        """
         self.refuse()
+        self._holder.close()
+        gives_up_at = time.monotonic() + PATIENCE_SECONDS
         while threads := self._living():
+            if time.monotonic() > gives_up_at:
+                raise RuntimeError("an action of before_next has not returned")
             self.cut()
             for thread in threads:
                 thread.join(timeout=0.1)
-        self._holder.close()
 
     def _living(self) -> list[threading.Thread]:
         with self._lock:
@@ -88,7 +104,10 @@ class Listener:
             try:
                 sock, _ = listening.accept()
             except OSError:
-                return
+                if self._socket is not listening:
+                    return
+                time.sleep(0.1)  # too many files are open; there may be fewer soon
+                continue
             with self._lock:
                 self._open.add(sock)
             self._start(self._carry, sock)

@@ -89,7 +89,7 @@ class Memory:
         _rules.check_namespace(namespace, metadata)
         _rules.version_is_not_given(document)
         if metadata.get("generateName") and not metadata.get("name"):
-            metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
+            metadata["name"] = metadata["generateName"][:58] + secrets.token_hex(3)[:5]
         _rules.validate(document)
         with self._lock:
             return self._create((kind, namespace, metadata["name"]), document)
@@ -170,9 +170,10 @@ class Memory:
             return self._store("MODIFIED", key, {**document, "metadata": metadata})
 
     def drop(self, key: Key) -> None:
-        """Take the object away, whatever keeps it."""
+        """Take the object away, whatever keeps it, if there is one."""
         with self._lock:
-            self._remove(key, self._stored(key))
+            if key in self._objects:
+                self._remove(key, self._objects[key])
 
     def backup(self) -> Backup:
         """Return what there is now, for `restore`."""

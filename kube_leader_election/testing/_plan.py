@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from .faults import VERBS, Fault, NoAnswer, Silence
+from .faults import VERBS, Fault, check_count, is_of_connections
 
 
 @dataclass
@@ -68,6 +68,7 @@ class Plan:
         self._faults: list[_Armed[Fault]] = []
         self._races: list[_Armed[Callable[[], object]]] = []
         self._requests: list[RecordedRequest] = []
+        self._raised: list[Exception] = []
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -81,9 +82,11 @@ class Plan:
         """Let `times` requests (`None`: all that come) meet `fault`, after `skip` others."""
         if not isinstance(fault, Fault):
             raise TypeError(f"fault={fault!r}: must be one of kube_leader_election.testing.faults")
-        _check_count("skip", skip, least=0)
+        check_count("skip", skip, least=0)
         if times is not None:
-            _check_count("times", times, least=1)
+            check_count("times", times, least=1)
+        if is_of_connections(fault) and (verb or user):
+            raise ValueError("a handshake is no request of anybody's: it takes no verb and no user")
         armed = _Armed(fault, _verbs(verb, fault.verbs), user, skip, times)
         with self._lock:
             self._faults.append(armed)
@@ -94,7 +97,7 @@ class Plan:
         """Let `action` be called right before a request is carried out, after `skip` others."""
         if not callable(action):
             raise TypeError(f"action={action!r}: must be callable")
-        _check_count("skip", skip, least=0)
+        check_count("skip", skip, least=0)
         armed = _Armed(action, _verbs(verb, VERBS), user, skip, 1)
         with self._lock:
             self._races.append(armed)
@@ -102,7 +105,9 @@ class Plan:
     def meet_connection(self) -> bool:
         """Whether a new connection is one that never gets through its handshake."""
         with self._lock:
-            return any(each.takes(VERBS[0], "") for each in self._faults if _of_connections(each))
+            return any(
+                each.takes(VERBS[0], "") for each in self._faults if is_of_connections(each.what)
+            )
 
     def meet(self, request: RecordedRequest) -> Fault | None:
         """Write `request` down, run the race that waits for it, and return its fault."""
@@ -111,27 +116,31 @@ class Plan:
             met = (each for each in self._races if each.takes(request.verb, request.user))
             race = next(met, None)
         if race is not None:
-            race.what()
+            try:
+                race.what()
+            except Exception as error:
+                self._raised.append(error)
+                raise
         with self._lock:
             for armed in self._faults:
-                if not _of_connections(armed) and armed.takes(request.verb, request.user):
+                if not is_of_connections(armed.what) and armed.takes(request.verb, request.user):
                     return armed.what
         return None
 
     def check_met(self) -> None:
-        """All that was armed was met.
+        """All that was armed was met, and no race raised.
 
+        :raises Exception: what a race raised: its request may have hidden it.
         :raises UnmetFaultsError: it was not; says what was left.
         """
         with self._lock:
             unmet = [str(fault) for fault in self._faults if fault.unmet]
             unmet += [str(race) for race in self._races if race.unmet]
+            raised = self._raised[:1]
+        if raised:
+            raise raised[0]
         if unmet:
             raise UnmetFaultsError("armed, and never met: " + "; ".join(unmet))
-
-
-def _of_connections(armed: _Armed[Fault]) -> bool:
-    return isinstance(armed.what, NoAnswer) and armed.what.how is Silence.HANDSHAKE
 
 
 def _verbs(verb: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -140,8 +149,3 @@ def _verbs(verb: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     if verb not in known:
         raise ValueError(f"verb={verb!r}: must be one of {', '.join(known)}")
     return (verb,)
-
-
-def _check_count(name: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r}: must be a whole number, {least} or more")

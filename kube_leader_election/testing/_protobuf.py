@@ -32,7 +32,7 @@ def to_json(content: bytes) -> dict[str, Any]:
         envelope = dict(_fields(content[len(_MAGIC) :]))
         type_meta = _message({1: ("apiVersion", _text), 2: ("kind", _text)})(envelope.get(1, b""))
         return {**type_meta, **_OBJECTS[type_meta["kind"]](envelope.get(2, b""))}
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
         raise Refusal(400, f"the body is no protobuf that is known here: {error}") from None
 
 
@@ -46,13 +46,19 @@ def _fields(content: bytes) -> Iterator[tuple[int, Value]]:
             value, position = _varint(content, position)
         elif wire == _BYTES:
             size, position = _varint(content, position)
-            value, position = content[position : position + size], position + size
+            value, position = _cut(content, position, size), position + size
         elif wire in (_FIXED64, _FIXED32):
             size = 8 if wire == _FIXED64 else 4
-            value, position = content[position : position + size], position + size
+            value, position = _cut(content, position, size), position + size
         else:
             raise ValueError(f"wire type {wire}")
         yield tag >> 3, value
+
+
+def _cut(content: bytes, position: int, size: int) -> bytes:
+    if position + size > len(content):
+        raise ValueError("it ends too early")
+    return content[position : position + size]
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:

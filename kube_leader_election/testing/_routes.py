@@ -39,7 +39,7 @@ def route(method: str, target: str) -> Call:
     if verb is None or (found["namespace"] is None and verb != "list"):
         raise Refusal(405, "the server does not allow this method on the requested resource")
     query = dict(parse_qsl(parts.query))
-    if verb == "list" and query.get("watch", "").lower() in ("true", "1"):
+    if verb == "list" and query.get("watch", "false") not in ("false", "0"):
         verb = "watch"
     namespace = unquote(found["namespace"]) if found["namespace"] else None
     return Call(verb, kind, namespace, unquote(found["name"] or ""), query=query)

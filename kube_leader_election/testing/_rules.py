@@ -18,6 +18,7 @@ _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 # Of another's strategies only the form is known: a domain, and a name in it.
 _STRATEGY = re.compile(r"[^/ ]+/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _STRATEGIES = ("OldestEmulationVersion",)
+_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _UINT = re.compile(r"[0-9]{1,40}", re.ASCII)
 
 
@@ -167,13 +168,34 @@ def strategy_is_known(document: Document) -> Iterator[tuple[str, str]]:
         yield "spec.strategy.strategy", f"Unsupported value: {strategy!r}"
 
 
+def labels_are_qualified(document: Document) -> Iterator[tuple[str, str]]:
+    """The keys of labels and annotations are qualified names, the values of labels short ones."""
+    for field in ("labels", "annotations"):
+        for key, value in document["metadata"].get(field, {}).items():
+            domain, slash, name = key.rpartition("/")
+            if not _NAME.fullmatch(name) or (slash and not _SUBDOMAIN.fullmatch(domain)):
+                yield f"metadata.{field}", f"Invalid value: {key!r}: no qualified name"
+            if field == "labels" and value and not _NAME.fullmatch(value):
+                yield "metadata.labels", f"Invalid value: {value!r}: no value of a label"
+
+
+def owners_are_named(document: Document) -> Iterator[tuple[str, str]]:
+    """A reference to an owner has all that finds it."""
+    for owner in document["metadata"].get("ownerReferences", ()):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                yield f"metadata.ownerReferences.{field}", "Required value"
+
+
 VALIDATION = (
-    "name_is_given",
-    "name_is_a_subdomain",
-    "duration_is_positive",
-    "transitions_are_not_negative",
-    "preferred_holder_needs_a_strategy",
-    "strategy_is_known",
+    name_is_given,
+    name_is_a_subdomain,
+    labels_are_qualified,
+    owners_are_named,
+    duration_is_positive,
+    transitions_are_not_negative,
+    preferred_holder_needs_a_strategy,
+    strategy_is_known,
 )
 
 
@@ -182,7 +204,7 @@ def validate(document: Document) -> None:
 
     :raises Refusal: 422, with every field that is not.
     """
-    causes = [cause for rule in VALIDATION for cause in globals()[rule](document)]
+    causes = [cause for rule in VALIDATION for cause in rule(document)]
     if causes:
         name = document["metadata"].get("name", "")
         told = ", ".join(f"{field}: {message}" for field, message in causes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -13,18 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ._clock import FakeClock
 from ._http import Connection, Site, wait_for_the_end
-from ._identity import Certificate, Tokens, kubeconfig
+from ._identity import DEFAULT_USER, Certificate, Tokens, kubeconfig
 from ._listener import HOST, Listener
 from ._service import Service
 from ._stand_in import StandIn
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
-
-DEFAULT_USER = "developer"
 
 
 class ApiServer(StandIn):
@@ -51,6 +51,7 @@ class ApiServer(StandIn):
         self._listener: Listener | None = None
         self._folder: Path | None = None
         self._ca_file: Path | None = None
+        self._pid = os.getpid()
 
     def __enter__(self) -> ApiServer:
         """Serve."""
@@ -81,7 +82,12 @@ class ApiServer(StandIn):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End, and check that every armed fault was met unless the block failed anyway."""
+        """End, and check that every armed fault was met unless the block failed anyway.
+
+        :raises RuntimeError: an action of `before_next` has not returned.
+        """
+        if os.getpid() != self._pid:
+            return  # a forked child: the server is its parent's
         self._end()
         super().__exit__(kind, error, trace)
 
@@ -100,14 +106,15 @@ class ApiServer(StandIn):
         """A kubeconfig file for any client."""
         return self.write_kubeconfig()
 
-    def write_kubeconfig(self, path: Path | None = None, *, user: str = DEFAULT_USER) -> Path:
+    def write_kubeconfig(self, path: Path | str | None = None, *, user: str = DEFAULT_USER) -> Path:
         """Write a kubeconfig of `user`, for its owner alone to read, and return its path.
 
         Where no `path` is given the file is gone at the end of the with-block.
         """
         serving, folder = self.url, self._folder
         if path is None:
-            path = (folder or Path()) / f"{user}.kubeconfig"
+            path = (folder or Path()) / f"{quote(user, safe='')}.kubeconfig"
+        path = Path(path)
         path.touch(mode=0o600)
         path.write_text(json.dumps(kubeconfig(serving, self._ca_file, user, self.token(user))))
         return path
@@ -157,9 +164,11 @@ class ApiServer(StandIn):
     def _end(self) -> None:
         self._stopping.set()
         self._service.memory.close()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
-            self._folder = None
+        listener, self._listener = self._listener, None
+        folder, self._folder = self._folder, None
+        try:
+            if listener is not None:
+                listener.close()
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from . import _decoding as decoding
 from . import _rules
 from ._clock import FakeClock
 from ._events import Selection
@@ -20,6 +21,16 @@ from .faults import Fault, NoAnswer, OddAnswer, StaleAnswer
 
 _READS = ("get", "list")
 _UNKNOWN = ("labelSelector", "dryRun", "continue")
+_PRECONDITIONS: dict[str, decoding.Decoder] = {
+    "uid": decoding.text,
+    "resourceVersion": decoding.text,
+}
+_DELETE_OPTIONS: dict[str, decoding.Decoder] = {
+    "kind": decoding.text,
+    "dryRun": decoding.text_list,
+    "propagationPolicy": decoding.text,
+    "preconditions": lambda value, field: decoding.fields(value, field, _PRECONDITIONS),
+}
 _TERM = re.compile(r"metadata\.(?P<field>name|namespace)(?P<operator>==?|!=)(?P<value>[^=!]*)")
 
 
@@ -71,6 +82,8 @@ class Call:
 
         :raises Refusal: 500, it is no version.
         """
+        if self.query.get("sendInitialEvents", "").lower() in ("true", "1"):
+            return None
         return _rules.number(self.query.get("resourceVersion")) or None
 
     def check_query(self) -> None:
@@ -81,6 +94,8 @@ class Call:
         for option in _UNKNOWN:
             if self.query.get(option):
                 raise Refusal(400, f"{option} is not known here")
+        if self.query.get("resourceVersionMatch") == "Exact":
+            raise Refusal(400, "resourceVersionMatch=Exact is not known here")
 
 
 @dataclass(frozen=True)
@@ -174,8 +189,15 @@ class Service:
         }
 
     def _delete(self, call: Call) -> Reply:
-        options = call.body if isinstance(call.body, Mapping) else {}
-        document, gone = self.memory.delete(call.key, options.get("preconditions") or {})
+        options = decoding.fields(call.body, "the body", _DELETE_OPTIONS)
+        if options.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise Refusal(400, f"kind is {options['kind']!r}, not 'DeleteOptions'")
+        policy = options.get("propagationPolicy", "Background")
+        if options.get("dryRun") or policy in ("Foreground", "Orphan"):
+            raise Refusal(400, "dryRun, Foreground and Orphan are not known here")
+        if policy != "Background":
+            raise _rules.invalid("propagationPolicy", f"Unsupported value: {policy!r}")
+        document, gone = self.memory.delete(call.key, options.get("preconditions", {}))
         if not gone:
             return Reply(200, document)
         kind = call.kind
@@ -184,6 +206,13 @@ class Service:
             details["group"] = kind.group
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return Reply(200, {**status, "details": details})
+
+
+def name_in(body: object) -> str:
+    """Return the name that an object bears, "" where it bears none."""
+    metadata = body.get("metadata") if isinstance(body, Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

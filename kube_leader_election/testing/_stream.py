@@ -33,7 +33,6 @@ class WatchStream:
         self._memory = memory
         self._call = call
         self._fault = fault if isinstance(fault, WatchFault) else None
-        self._closed = False
         self._shown = 0
         self._subscription: Subscription | None = None
         self._gone: Refusal | None = None
@@ -48,7 +47,6 @@ class WatchStream:
 
     def close(self) -> None:
         """The iteration ends at once."""
-        self._closed = True
         if self._subscription is not None:
             self._subscription.close()
 
@@ -66,7 +64,7 @@ class WatchStream:
     def _lines(self, subscription: Subscription, poll: float) -> Iterator[bytes]:
         ends_at = time.monotonic() + self._seconds
         bookmark_at = time.monotonic() + BOOKMARK_SECONDS
-        while not self._closed and (left := ends_at - time.monotonic()) > 0:
+        while not subscription.closed and (left := ends_at - time.monotonic()) > 0:
             if self._ends_by_fault():
                 yield from self._last_words()
                 return

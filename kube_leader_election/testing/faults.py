@@ -125,6 +125,20 @@ class WatchFault(Fault):
     verbs: ClassVar[tuple[str, ...]] = ("watch",)
 
 
+def check_count(name: str, value: object, *, least: int) -> None:
+    """`value` is a whole number, `least` or more.
+
+    :raises ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r}: must be a whole number, {least} or more")
+
+
+def is_of_connections(fault: Fault) -> bool:
+    """Whether `fault` befalls a new connection, and no request."""
+    return isinstance(fault, NoAnswer) and fault.how is Silence.HANDSHAKE
+
+
 def lose_request() -> Fault:
     """The request is lost: it is not carried out, and the connection ends without an answer."""
     return NoAnswer(how=Silence.CLOSE)
@@ -137,6 +151,8 @@ def lose_answer() -> Fault:
 
 def hold_answer(seconds: float) -> Fault:
     """The request is carried out at once, and answered `seconds` later."""
+    if not seconds >= 0:
+        raise ValueError(f"seconds={seconds!r}: must be a number, 0 or more")
     return LateAnswer(seconds=seconds)
 
 
@@ -176,26 +192,31 @@ def answer(
     as `html`, `cut_json`, `without("metadata.uid")` or `padded(10_000_000)`. Where it is `None`,
     an error has the Status object that the API server would send, and all else has nothing.
     """
+    check_count("status", status, least=100)
     return OddAnswer(status=status, headers=dict(headers or {}), body=body, committed=committed)
 
 
 def stale_read(versions: int = 1) -> Fault:
     """A read shows the Lease as it was so many of its versions ago; then perhaps it was absent."""
+    check_count("versions", versions, least=0)
     return StaleAnswer(versions=versions, committed=True)
 
 
 def end_watch(*, after: int = 0) -> Fault:
     """The watch ends, as it may at any time, after so many events."""
+    check_count("after", after, least=0)
     return WatchFault(trouble=WatchTrouble.END, after=after)
 
 
 def stall_watch(*, after: int = 0) -> Fault:
     """The watch stays open and says nothing any more after so many events."""
+    check_count("after", after, least=0)
     return WatchFault(trouble=WatchTrouble.STALL, after=after)
 
 
 def error_event(code: int = 410, *, after: int = 0) -> Fault:
     """The watch ends with an ERROR event after so many events; 410: its version is gone."""
+    check_count("after", after, least=0)
     return WatchFault(trouble=WatchTrouble.ERROR, after=after, code=code)
 
 
@@ -211,6 +232,8 @@ def bookmarks_only() -> Fault:
 
 def miss_events(count: int = 1, *, after: int = 0) -> Fault:
     """The watch does not show the `count` events that come after the first `after`."""
+    check_count("count", count, least=1)
+    check_count("after", after, least=0)
     return WatchFault(trouble=WatchTrouble.MISS, after=after, count=count)
 
 

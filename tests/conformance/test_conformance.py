@@ -779,6 +779,64 @@ def test_a_delete_whose_preconditions_do_not_hold_answers_409(
 
 
 @pytest.mark.parametrize(
+    "options", rows({"a list": [], "a text": "x", "a number": 3, "a Lease": lease()})
+)
+def test_a_delete_with_options_that_are_none_answers_400(leases: Leases, options: Any) -> None:
+    created(leases)
+    assert_refused(leases.delete(NAME, options), 400, "BadRequest")
+    accepted(leases.read(NAME))
+
+
+def test_a_delete_with_an_unknown_policy_answers_422(leases: Leases) -> None:
+    created(leases)
+    assert_invalid(leases.delete(NAME, {"propagationPolicy": "Odd"}), "propagationPolicy")
+    accepted(leases.read(NAME))
+
+
+def test_a_precondition_that_is_null_is_none(leases: Leases) -> None:
+    created(leases)
+    accepted(leases.delete(NAME, {"preconditions": {"uid": None, "resourceVersion": None}}))
+    assert_refused(leases.read(NAME), 404, "NotFound")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    rows(
+        {
+            "a name": {"labels": {"app": "web_1.x-y"}},
+            "a domain and a name": {"labels": {"example.com/app": ""}},
+            "an annotation of any text": {"annotations": {"example.com/app": "what? ever!"}},
+        }
+    ),
+)
+def test_a_key_is_a_name_that_may_have_a_domain(leases: Leases, metadata: Any) -> None:
+    answer = created(leases, **metadata)
+    assert answer["metadata"].items() >= metadata.items()
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    rows(
+        {
+            "a key with a space": ({"labels": {"a b": "c"}}, "metadata.labels"),
+            "a key that is empty": ({"labels": {"": "c"}}, "metadata.labels"),
+            "a key with an odd domain": ({"labels": {"A!/b": "c"}}, "metadata.labels"),
+            "a value with a space": ({"labels": {"a": "b c"}}, "metadata.labels"),
+            "a value that is too long": ({"labels": {"a": "b" * 64}}, "metadata.labels"),
+            "an annotation's key": ({"annotations": {"a b": "c"}}, "metadata.annotations"),
+            "an owner without a uid": (
+                {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]},
+                "metadata.ownerReferences.uid",
+            ),
+        }
+    ),
+)
+def test_a_create_with_invalid_metadata_answers_422(leases: Leases, invalid: Any) -> None:
+    metadata, field = invalid
+    assert_invalid(leases.create(lease(**metadata)), field)
+
+
+@pytest.mark.parametrize(
     "keys",
     rows(
         {

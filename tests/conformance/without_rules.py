@@ -25,10 +25,6 @@ def _pass(*_: object) -> None:
     """Refuse nothing"""
 
 
-def _no_causes(_: object) -> list[tuple[str, str]]:
-    return []
-
-
 def _never(*_: object) -> bool:
     return False
 
@@ -48,7 +44,14 @@ RULES: dict[str, Change] = {
     "a version is an unsigned integer": (_rules, "_UINT", re.compile(".*")),
     "a MicroTime has six digits": (_decoding, "_MICRO_TIME", _ANY_DIGITS),
     "only the server deletes": (_rules, "validate_update", _pass),
-    **{f"422: {rule}": (_rules, rule, _no_causes) for rule in _rules.VALIDATION},
+    **{
+        f"422: {rule.__name__}": (
+            _rules,
+            "VALIDATION",
+            tuple(other for other in _rules.VALIDATION if other is not rule),
+        )
+        for rule in _rules.VALIDATION
+    },
 }
 
 

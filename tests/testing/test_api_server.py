@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import stat
 import threading
@@ -175,6 +176,83 @@ def test_what_is_no_http_is_not_answered_and_harms_nobody(plain: ApiServer) -> N
     assert get(plain, LEASES).status == 200
 
 
+def exchange(server: ApiServer, request: bytes) -> bytes:
+    """All that comes for these bytes until the connection ends"""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    answer = bytearray()
+    with socket.create_connection((host, int(port)), timeout=60) as sock:
+        sock.sendall(request)
+        sock.shutdown(socket.SHUT_WR)
+        while piece := sock.recv(65536):
+            answer += piece
+    return bytes(answer)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Length: 1000000000000000000000000", b"413"),
+        (b"Content-Length: 3145729", b"413"),
+        (b"Content-Length: -1", b"400"),
+        (b"Content-Length: x", b"400"),
+    ],
+)
+def test_a_body_of_no_possible_length_is_refused(
+    plain: ApiServer, head: bytes, status: bytes
+) -> None:
+    request = b"POST %s HTTP/1.1\r\n%s\r\n\r\n" % (LEASES.encode(), head)
+    assert exchange(plain, request).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_body_may_come_in_chunks(plain: ApiServer) -> None:
+    pieces = (b'{"met', b'adata": {"name": "leader"}', b"}", b"")
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    head = b"POST %s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" % LEASES.encode()
+    answer = exchange(plain, head + body)
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    assert plain.stored_lease("leader") is not None
+
+
+def test_a_body_that_is_nested_too_deep_is_refused(plain: ApiServer) -> None:
+    body = b"[" * 100_000
+    head = b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (LEASES.encode(), len(body))
+    assert exchange(plain, head + body).startswith(b"HTTP/1.1 400")
+
+
+def test_a_watch_that_is_refused_is_logged_with_its_status(plain: ApiServer) -> None:
+    assert get(plain, f"{LEASES}?watch=true&resourceVersion=abc").status == 500
+    assert [(each.verb, each.status) for each in plain.requests] == [("watch", 500)]
+
+
+def test_an_action_that_never_returns_does_not_hang_the_end_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kube_leader_election.testing._listener.PATIENCE_SECONDS", 0.2)
+    gate = threading.Event()
+    server = ApiServer()
+    server.__enter__()
+    server.before_next(gate.wait)
+    request = f"GET {LEASES}/x HTTP/1.1\r\n\r\n".encode()
+    asking = threading.Thread(target=exchange, args=(server, request))
+    asking.start()
+    wait_until(lambda: len(server.requests) == 1)
+    with pytest.raises(RuntimeError, match="an action of before_next has not returned"):
+        server.__exit__(None, None, None)
+    gate.set()
+    asking.join()
+
+
+def test_a_forked_child_that_leaves_the_block_leaves_the_server_alone(plain: ApiServer) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            plain.__exit__(None, None, None)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert get(plain, LEASES).status == 200
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -254,13 +332,13 @@ def test_200_watches_each_see_every_event_and_are_gone_with_their_clients(
             sock = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
             sock.sendall(f"GET {LEASES}?watch=true HTTP/1.1\r\n\r\n".encode())
             streams.append(stack.enter_context(sock.makefile("rb")))
-        wait_until(lambda: len(plain.requests) == 200, 60)
+        wait_until(lambda: len(plain.requests) == 200)
         for holder in "abc":
             plain.put_lease("leader", holder_identity=holder)
         for stream in streams:
             lines = (line for line in stream if line.startswith(b'{"type"'))
             assert [next(lines)[:12] for _ in range(3)] == [b'{"type": "AD', *[b'{"type": "MO'] * 2]
-    wait_until(lambda: threading.active_count() <= threads, 60)
+    wait_until(lambda: threading.active_count() <= threads)
 
 
 def test_the_port_stays_the_same_while_connections_are_refused(plain: ApiServer) -> None:

@@ -84,7 +84,7 @@ def test_a_refusal_is_the_client_s_exception_with_a_status_object(
 
 
 def test_an_option_that_the_client_does_not_have_is_refused(api: FakeCoordinationV1Api) -> None:
-    with pytest.raises(TypeError, match="unexpected keyword argument 'timeout'"):
+    with pytest.raises(TypeError, match="'timeout' is an option that FakeCoordinationV1Api does"):
         api.read_namespaced_lease("leader", "default", timeout=1)
     assert api.requests == []
 
@@ -186,6 +186,29 @@ def test_a_hang_takes_the_client_s_whole_timeout_on_the_clock() -> None:
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         api.read_namespaced_lease("leader", "default", _request_timeout=3)
     assert clock.monotonic() == FakeClock().monotonic() + 3
+
+
+def test_a_watch_that_falls_silent_takes_no_longer_than_the_client_s_timeout() -> None:
+    api = FakeCoordinationV1Api()
+    api.fail_next(faults.stall_watch())
+    response = api.list_namespaced_lease("default", watch=True, _request_timeout=(1, 0.05))
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        list(response.stream())
+
+
+def test_a_watch_ends_with_the_block_of_the_api() -> None:
+    with FakeCoordinationV1Api() as api:
+        stream = api.list_namespaced_lease("default", watch=True).stream()
+    assert list(stream) == []
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        api.read_namespaced_lease("leader", "default")
+
+
+def test_the_leases_of_all_namespaces_can_be_listed(api: FakeCoordinationV1Api) -> None:
+    api.put_lease("leader", "one")
+    api.put_lease("leader", "two")
+    listed = api.list_lease_for_all_namespaces(field_selector="metadata.name=leader").items
+    assert [lease.metadata.namespace for lease in listed] == ["one", "two"]
 
 
 def test_writes_of_many_threads_are_each_one_version() -> None:

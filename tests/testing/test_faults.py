@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 
 import pytest
 
-from kube_leader_election import GetLeaseError, LeaseError, RenewLeaseError
-from kube_leader_election.testing import UnmetFaultsError, faults
+from kube_leader_election import (
+    GetLeaseError,
+    LeaseError,
+    LeaseLock,
+    LeaseLockParams,
+    RenewLeaseError,
+)
+from kube_leader_election.testing import (
+    ApiServer,
+    FakeCoordinationV1Api,
+    UnmetFaultsError,
+    faults,
+)
 from kube_leader_election.testing.faults import Fault
 
 from .conftest import Stage
@@ -215,6 +227,50 @@ def test_a_race_that_was_never_run_fails_the_test(stage: Stage) -> None:
     assert ran == [1]
 
 
+@pytest.mark.parametrize("make", [FakeCoordinationV1Api, ApiServer])
+def test_a_race_that_raises_fails_the_test(
+    make: type[FakeCoordinationV1Api] | type[ApiServer],
+) -> None:
+    def fail() -> None:
+        raise KeyError("in the race")
+
+    with pytest.raises(KeyError, match="in the race"), make() as stand_in:
+        read_in_vain(stand_in, fail)
+
+
+def read_in_vain(stand_in: FakeCoordinationV1Api | ApiServer, race: Callable[[], None]) -> None:
+    stand_in.before_next(race)
+    client = stand_in.client() if isinstance(stand_in, ApiServer) else stand_in
+    with pytest.raises(GetLeaseError):
+        LeaseLock(client, "default", LeaseLockParams(lease_name="leader")).read()
+
+
+def test_of_two_races_for_one_kind_of_request_each_has_its_own(stage: Stage) -> None:
+    ran: list[str] = []
+    for name in ("first", "second"):
+        stage.stand_in.before_next(functools.partial(ran.append, name), verb="get")
+    lock = stage.lock()
+    lock.read()
+    assert ran == ["first"]
+    lock.read()
+    assert ran == ["first", "second"]
+
+
+def test_a_lease_that_is_not_there_can_be_removed(stage: Stage) -> None:
+    stage.stand_in.remove_lease("leader")
+    assert stage.stand_in.stored_lease("leader") is None
+
+
+def test_connections_are_refused_until_the_last_block_that_does_so_ends(stage: Stage) -> None:
+    lock = stage.lock()
+    with stage.stand_in.refuse_connections():
+        with stage.stand_in.refuse_connections():
+            pass
+        with pytest.raises(LeaseError):
+            lock.read()
+    assert lock.read() is None
+
+
 def test_refused_connections_are_errors_and_no_requests(stage: Stage) -> None:
     lock = stage.lock()
     lock.try_acquire_or_renew()
@@ -244,6 +300,10 @@ def test_a_handshake_that_never_ends_is_an_error_and_no_request(stage: Stage) ->
         ),
         ({"fault": faults.stale_read(), "verb": "update"}, "verb='update': must be one of get"),
         ({"fault": faults.end_watch(), "verb": "list"}, "verb='list': must be one of watch"),
+        (
+            {"fault": faults.hang_in_handshake(), "verb": "get"},
+            "a handshake is no request of anybody's: it takes no verb and no user",
+        ),
         ({"fault": faults.hang(), "skip": -1}, "skip=-1: must be a whole number, 0 or more"),
         ({"fault": faults.hang(), "times": 0}, "times=0: must be a whole number, 1 or more"),
         ({"fault": faults.hang(), "times": True}, "times=True: must be a whole number, 1 or more"),
@@ -256,6 +316,24 @@ def test_what_cannot_be_armed_is_refused(
         stage.stand_in.fail_next(**arguments)  # type: ignore[arg-type]
     assert str(caught.value) == problem
     stage.stand_in.check_faults_met()
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: faults.stale_read(-1), "versions=-1: must be a whole number, 0 or more"),
+        (lambda: faults.hold_answer(-1), "seconds=-1: must be a number, 0 or more"),
+        (lambda: faults.answer(0), "status=0: must be a whole number, 100 or more"),
+        (lambda: faults.end_watch(after=-1), "after=-1: must be a whole number, 0 or more"),
+        (lambda: faults.miss_events(0), "count=0: must be a whole number, 1 or more"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_when_it_is_made(
+    make: Callable[[], Fault], problem: str
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared whole)
+        make()
+    assert str(caught.value) == problem
 
 
 def test_only_a_header_or_a_body_can_dribble() -> None:
