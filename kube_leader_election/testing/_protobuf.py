@@ -79,13 +79,11 @@ def _message(known: Mapping[int, tuple[str, Reader]]) -> Callable[[Value], dict[
             if number not in known:
                 continue
             name, reader = known[number]
-            read = reader(each)
-            if isinstance(found.get(name), dict) and isinstance(read, dict):
-                found[name] |= read
-            elif isinstance(found.get(name), list):
-                found[name] += read
-            else:
-                found[name] = read
+            one = reader(each)
+            # A field that is repeated is one more entry, or one more item.
+            if isinstance(one, dict | list) and name in found:
+                one = {**found[name], **one} if isinstance(one, dict) else [*found[name], *one]
+            found[name] = one
         return found
 
     return read
