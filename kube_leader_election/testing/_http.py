@@ -123,7 +123,8 @@ class Connection(BaseHTTPRequestHandler):
         service = self._site.service
         try:
             record, fault = service.meet(call)
-        except Exception:  # noqa: BLE001 (a race of the test's; check_faults_met tells of it)
+        except Exception as error:  # noqa: BLE001 (a race of the test's may raise anything)
+            service.plan.blame(error)
             self.close_connection = True
             return
         if service.opens_watch(call, fault):

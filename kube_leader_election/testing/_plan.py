@@ -116,21 +116,22 @@ class Plan:
             met = (each for each in self._races if each.takes(request.verb, request.user))
             race = next(met, None)
         if race is not None:
-            try:
-                race.what()
-            except Exception as error:
-                self._raised.append(error)
-                raise
+            race.what()
         with self._lock:
             for armed in self._faults:
                 if not is_of_connections(armed.what) and armed.takes(request.verb, request.user):
                     return armed.what
         return None
 
-    def check_met(self) -> None:
-        """All that was armed was met, and no race raised.
+    def blame(self, error: Exception) -> None:
+        """Let `check_met` raise what a race raised where nobody could be told."""
+        with self._lock:
+            self._raised.append(error)
 
-        :raises Exception: what a race raised: its request may have hidden it.
+    def check_met(self) -> None:
+        """All that was armed was met, and no race raised unheard.
+
+        :raises Exception: what a race raised.
         :raises UnmetFaultsError: it was not; says what was left.
         """
         with self._lock:

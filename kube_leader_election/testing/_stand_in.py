@@ -73,7 +73,8 @@ class StandIn:
         """`action` is called once, after the next request has come and before it is carried out.
 
         So a race can be scripted: let another's write come in between a read and the write that
-        builds on it. `verb`, `user` and `skip` are those of `fail_next`.
+        builds on it. `verb`, `user` and `skip` are those of `fail_next`. What `action` raises
+        comes out of the client's method in memory; over HTTP `check_faults_met` raises it.
 
         :raises TypeError: `action` cannot be called.
         :raises ValueError: `verb` is none, or `skip` no such number.
@@ -83,6 +84,7 @@ class StandIn:
     def check_faults_met(self) -> None:
         """Every fault and race that was armed has been met as often as it was to be.
 
+        :raises Exception: what an action of `before_next` raised, where nobody could be told.
         :raises UnmetFaultsError: one was not, so that the test has not tested what it says.
         """
         self._service.plan.check_met()

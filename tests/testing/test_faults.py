@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from kube_leader_election.testing import (
     UnmetFaultsError,
     faults,
 )
+from kube_leader_election.testing._stand_in import StandIn
 from kube_leader_election.testing.faults import Fault
 
 from .conftest import Stage
@@ -227,22 +229,25 @@ def test_a_race_that_was_never_run_fails_the_test(stage: Stage) -> None:
     assert ran == [1]
 
 
-@pytest.mark.parametrize("make", [FakeCoordinationV1Api, ApiServer])
-def test_a_race_that_raises_fails_the_test(
-    make: type[FakeCoordinationV1Api] | type[ApiServer],
-) -> None:
+def test_what_a_race_raises_over_http_fails_the_test() -> None:
+    with pytest.raises(KeyError, match="in the race"), ApiServer() as server:
+        read_in_vain(server.client(), server)
+
+
+def test_what_a_race_raises_in_memory_comes_out_of_the_client() -> None:
+    with FakeCoordinationV1Api() as api:
+        error = read_in_vain(api, api)
+    assert isinstance(error.__cause__, KeyError)
+
+
+def read_in_vain(client: Any, stand_in: StandIn) -> GetLeaseError:
     def fail() -> None:
         raise KeyError("in the race")
 
-    with pytest.raises(KeyError, match="in the race"), make() as stand_in:
-        read_in_vain(stand_in, fail)
-
-
-def read_in_vain(stand_in: FakeCoordinationV1Api | ApiServer, race: Callable[[], None]) -> None:
-    stand_in.before_next(race)
-    client = stand_in.client() if isinstance(stand_in, ApiServer) else stand_in
-    with pytest.raises(GetLeaseError):
+    stand_in.before_next(fail)
+    with pytest.raises(GetLeaseError) as caught:
         LeaseLock(client, "default", LeaseLockParams(lease_name="leader")).read()
+    return caught.value
 
 
 def test_of_two_races_for_one_kind_of_request_each_has_its_own(stage: Stage) -> None:
