@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.leases import API, JSON, MERGE_PATCH, HttpLeases, WatchRefused
+from tests.conformance.leases import API, JSON, MERGE_PATCH, HttpLeases, Reply, WatchRefused
 from tests.conformance.objects import (
     FINALIZER,
     HELD,
@@ -55,6 +55,43 @@ def test_a_patch_that_is_no_object_answers_400(http_leases: HttpLeases, payload:
     path = f"{http_leases.path}/{NAME}"
     reply = http_leases.send("PATCH", path, payload, content_type=MERGE_PATCH)
     assert_refused(reply, 400, "BadRequest")
+
+
+def applied(leases: HttpLeases, body: Any) -> Reply:
+    return leases.request(
+        "PATCH",
+        f"{leases.path}/{NAME}",
+        body,
+        content_type="application/apply-patch+yaml",
+        fieldManager="somebody",
+        force="true",
+    )
+
+
+def test_an_apply_creates_what_is_absent(http_leases: HttpLeases) -> None:
+    answer = accepted(applied(http_leases, lease()), 201)
+    assert answer["spec"] == HELD
+    assert accepted(http_leases.read(NAME))["metadata"]["uid"] == answer["metadata"]["uid"]
+
+
+def test_an_apply_by_force_merges_into_what_there_is(http_leases: HttpLeases) -> None:
+    before = created(http_leases, spec={**HELD, "leaseTransitions": 3})
+    answer = accepted(applied(http_leases, lease(spec={"holderIdentity": "b"})))
+    assert answer["spec"] == {**HELD, "holderIdentity": "b", "leaseTransitions": 3}
+    assert version(answer) > version(before)
+
+
+def test_an_apply_to_an_old_version_answers_409(http_leases: HttpLeases) -> None:
+    before = created(http_leases)
+    accepted(http_leases.replace(NAME, sent_back(before, {"holderIdentity": "b"})))
+    body = lease(resourceVersion=before["metadata"]["resourceVersion"])
+    assert_refused(applied(http_leases, body), 409, "Conflict")
+
+
+def test_an_apply_to_a_deleted_lease_answers_409(http_leases: HttpLeases) -> None:
+    before = created(http_leases)
+    accepted(http_leases.delete(NAME))
+    assert_refused(applied(http_leases, lease(uid=before["metadata"]["uid"])), 409, "Conflict")
 
 
 def test_a_delete_whose_body_is_no_json_answers_400(http_leases: HttpLeases) -> None:
