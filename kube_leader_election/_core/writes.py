@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -48,16 +48,15 @@ def release(stamp: datetime, *, of: LeaseRecord) -> LeaseRecord:
     )
 
 
-def stamp(utc: datetime, *, after: datetime | None, unlike: Iterable[datetime | None]) -> datetime:
+def stamp(utc: datetime, *, after: datetime | None, unlike: Container[datetime | None]) -> datetime:
     """Return a `renewTime`: `utc`, but later than `after`, none of `unlike`, no whole second.
 
     A write that equals what is stored would be a no-op for the server, and two alike
     could not be told apart when one of their answers is lost. A typed client writes a
     whole second without the six digits that the server insists on.
     """
-    taken = set(unlike)
     step = _MICROSECOND if utc.year < 9999 else -_MICROSECOND
     time = utc if after is None or after < utc or step < timedelta(0) else after + step
-    while time in taken or time.microsecond == 0:
+    while time in unlike or time.microsecond == 0:
         time += step
     return time

@@ -25,11 +25,13 @@ _LIST_QUERY = {
     "field_selector": "fieldSelector",
     "label_selector": "labelSelector",
     "resource_version": "resourceVersion",
+    "resource_version_match": "resourceVersionMatch",
+    "send_initial_events": "sendInitialEvents",
     "timeout_seconds": "timeoutSeconds",
     "allow_watch_bookmarks": "allowWatchBookmarks",
 }
 # Options of the client's methods that change nothing here.
-_IGNORED = {"pretty", "field_manager", "field_validation", "limit", "resource_version_match"}
+_IGNORED = {"pretty", "field_manager", "field_validation", "limit"}
 
 
 class FakeCoordinationV1Api(StandIn):
@@ -271,4 +273,6 @@ def _timeout(options: dict[str, Any]) -> float | None:
 
 
 def _text(option: object) -> str:
-    return "" if option is None else str(option).lower()
+    if isinstance(option, bool):
+        return "true" if option else "false"
+    return "" if option is None else str(option)

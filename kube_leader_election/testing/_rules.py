@@ -15,10 +15,11 @@ Document = Mapping[str, Any]
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
+_QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,63}}\Z){_QUALIFIED}")
 # Of another's strategies only the form is known: a domain, and a name in it.
-_STRATEGY = re.compile(r"[^/ ]+/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_STRATEGY = re.compile(rf"[^/ ]+/{_QUALIFIED}")
 _STRATEGIES = ("OldestEmulationVersion",)
-_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _UINT = re.compile(r"[0-9]{1,40}", re.ASCII)
 
 

@@ -95,6 +95,14 @@ def test_an_option_that_would_be_ignored_is_refused(api: FakeCoordinationV1Api) 
     assert caught.value.status == 400
 
 
+def test_the_options_of_a_list_mean_what_they_mean_over_http(api: FakeCoordinationV1Api) -> None:
+    api.put_lease("leader")
+    with pytest.raises(ApiException) as caught:
+        api.list_namespaced_lease("default", resource_version="1", resource_version_match="Exact")
+    assert caught.value.status == 400
+    assert api.list_namespaced_lease("default", field_selector="metadata.name=LEADER").items == []
+
+
 def test_every_request_is_logged_with_its_user_body_and_status(
     api: FakeCoordinationV1Api,
 ) -> None:
