@@ -17,6 +17,7 @@ import pytest
 from kubernetes.client import ApiClient, CoordinationV1Api, CoreV1Api
 
 from kube_leader_election import InvalidParamsError, LeaseLock, LeaseLockParams
+from kube_leader_election._params import LeaderElectorParams
 from kube_leader_election.testing import FakeCoordinationV1Api
 from tests.conftest import stored_spec
 
@@ -27,6 +28,10 @@ SKEW = "must be a finite number of seconds, 0 or more, or None"
 TIMEOUT = "must be a number of seconds, more than 0 and at most lease_ttl"
 SUBDOMAIN = "must be a DNS subdomain: 1 to 253"
 LABEL = "must be a DNS label: 1 to 63"
+DEADLINE = "must be a number of seconds from 1.0 to "
+PERIOD = "must be a finite number of seconds, 0.5 or more"
+NO_RETRY = "leaves no time to retry: 1.2 * retry_period"
+DRAIN = "must be a finite number of seconds, 0 or more"
 HOLDER = "must be a printable string that is not empty, or None"
 CLIENT = "must be a kubernetes.client.CoordinationV1Api, an ApiClient, or have its Lease methods"
 
@@ -37,10 +42,18 @@ class Odd:
 
 
 ODD = Odd()
+NO_NUMBERS: list[Any] = [
+    *[-math.inf, math.inf, math.nan, 10**400, True, False, "2", b"2", None],
+    *[ODD, timedelta(seconds=2), Decimal(2), Fraction(2), 2j, [2.0]],
+]
 
 
 def params(**values: Any) -> LeaseLockParams:
     return LeaseLockParams(**{"lease_name": "leader", **values})
+
+
+def of_an_elector(**values: Any) -> LeaderElectorParams:
+    return LeaderElectorParams(**{"lease_name": "leader", **values})
 
 
 def lock(client: Any, namespace: Any = "default", of: Any = None) -> LeaseLock:
@@ -178,6 +191,146 @@ def test_a_call_timeout_is_held_against_a_lease_ttl_given_as_a_timedelta() -> No
     error = refusal(lambda: params(lease_ttl=timedelta(seconds=2), call_timeout=3))
     assert_names(error, "call_timeout", 3, TIMEOUT)
     assert "lease_ttl (2)" in error.rule
+
+
+# What an elector is told
+
+
+def test_the_defaults_of_an_elector_are_those_of_the_documentation() -> None:
+    assert dataclasses.asdict(of_an_elector()) == {
+        "lease_name": "leader",
+        "holder_id": None,
+        "lease_ttl": 15,
+        "renew_deadline": 10.0,
+        "retry_period": 2.0,
+        "max_clock_skew": None,
+        "drain_timeout": 20.0,
+    }
+
+
+def test_an_elector_s_params_are_given_by_keyword_only_and_cannot_be_changed() -> None:
+    positional: Any = LeaderElectorParams
+    with pytest.raises(TypeError, match="positional"):
+        positional("leader", "a")
+    ours: Any = of_an_elector()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ours.renew_deadline = 12
+    assert ours.renew_deadline == 10
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("lease_name", "A", SUBDOMAIN),
+        ("holder_id", " ", HOLDER),
+        ("lease_ttl", 15.5, WHOLE),
+        ("lease_ttl", timedelta(seconds=1.5), WHOLE),
+        ("lease_ttl", 1, f"must be from 2 to {MAX_TTL} seconds"),
+        ("lease_ttl", MAX_TTL + 1, f"must be from 2 to {MAX_TTL} seconds"),
+        ("max_clock_skew", -0.1, SKEW),
+        ("max_clock_skew", math.nan, SKEW),
+    ],
+)
+def test_an_elector_refuses_what_a_lock_does_and_a_lease_of_a_second(
+    field: str, value: Any, rule: str
+) -> None:
+    error = refusal(lambda: of_an_elector(**{field: value}))
+    assert_names(error, field, value, rule)
+
+
+@pytest.mark.parametrize("ttl", [2, timedelta(seconds=2)])
+def test_an_elector_takes_a_lease_of_two_seconds(ttl: Any) -> None:
+    assert of_an_elector(lease_ttl=ttl, renew_deadline=1.96, retry_period=1).lease_ttl == ttl
+
+
+def test_a_skew_may_leave_an_elector_a_second_to_lead_in_and_no_less() -> None:
+    ours = of_an_elector(max_clock_skew=13.7, renew_deadline=1, retry_period=0.5)
+    assert ours.max_clock_skew == 13.7
+    error = refusal(lambda: of_an_elector(max_clock_skew=13.72, renew_deadline=1, retry_period=0.5))
+    assert_names(error, "max_clock_skew", 13.72, "leaves 0.98 s to lead in")
+    assert "lease_ttl (15)" in error.rule
+    assert "at least 1.0 s" in error.rule
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    ("field", "rule"),
+    [("renew_deadline", DEADLINE), ("retry_period", PERIOD), ("drain_timeout", DRAIN)],
+)
+def test_a_time_of_an_elector_that_is_no_finite_number_is_refused(
+    field: str, rule: str, value: Any
+) -> None:
+    error = refusal(lambda: of_an_elector(**{field: value}))
+    assert_names(error, field, value, rule)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 10, 14.7])
+def test_a_deadline_from_a_second_to_the_longest_belief_is_taken(value: float) -> None:
+    assert of_an_elector(renew_deadline=value, retry_period=0.5).renew_deadline == value
+
+
+@pytest.mark.parametrize(
+    ("values", "longest"),
+    [
+        ({"renew_deadline": 0}, "14.7"),
+        ({"renew_deadline": 0.999}, "14.7"),
+        ({"renew_deadline": -1}, "14.7"),
+        ({"renew_deadline": 14.701}, "14.7"),
+        ({"lease_ttl": timedelta(seconds=9)}, "8.82"),
+        ({"lease_ttl": 2}, "1.96"),
+        ({"max_clock_skew": 5}, "9.7"),
+        ({"max_clock_skew": 4.701}, "9.999"),
+    ],
+)
+def test_a_deadline_out_of_range_is_refused_with_the_numbers(
+    values: dict[str, Any], longest: str
+) -> None:
+    error = refusal(lambda: of_an_elector(**values))
+    assert_names(error, "renew_deadline", error.value, f"{DEADLINE}{longest}: ")
+    assert error.value == values.get("renew_deadline", 10.0)
+    ttl = values.get("lease_ttl", 15)
+    assert f"lease_ttl ({9 if isinstance(ttl, timedelta) else ttl})" in error.rule
+    assert f"max_clock_skew ({values.get('max_clock_skew', 0)})" in error.rule
+
+
+@pytest.mark.parametrize("value", [0.5, 1, 8.3])
+def test_a_retry_period_that_leaves_time_to_retry_is_taken(value: float) -> None:
+    assert of_an_elector(retry_period=value).retry_period == value
+
+
+@pytest.mark.parametrize("value", [0, 0.499, -2])
+def test_a_retry_period_below_half_a_second_is_refused(value: float) -> None:
+    error = refusal(lambda: of_an_elector(retry_period=value))
+    assert_names(error, "retry_period", value, PERIOD)
+
+
+@pytest.mark.parametrize(
+    ("period", "deadline", "longer"),
+    [(3, 3.6, "3.6"), (2.0, 2.4, "2.4"), (5, 6, "6.0"), (8.4, 10.0, "10.08"), (2, 1, "2.4")],
+)
+def test_a_retry_period_that_leaves_no_time_to_retry_is_refused_with_the_numbers(
+    period: float, deadline: float, longer: str
+) -> None:
+    error = refusal(lambda: of_an_elector(retry_period=period, renew_deadline=deadline))
+    assert_names(error, "retry_period", period, f"{NO_RETRY} ({longer} s)")
+    assert error.rule.endswith(f"renew_deadline ({deadline})")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 20, 86400.5])
+def test_a_drain_timeout_from_0_on_is_taken(value: float) -> None:
+    assert of_an_elector(drain_timeout=value).drain_timeout == value
+
+
+@pytest.mark.parametrize("value", [-0.001, -20])
+def test_a_negative_drain_timeout_is_refused(value: float) -> None:
+    error = refusal(lambda: of_an_elector(drain_timeout=value))
+    assert_names(error, "drain_timeout", value, DRAIN)
+
+
+def test_a_changed_copy_of_an_elector_s_params_is_held_against_the_rules_again() -> None:
+    ours = of_an_elector()
+    error = refusal(lambda: dataclasses.replace(ours, lease_ttl=10))
+    assert_names(error, "renew_deadline", ours.renew_deadline, f"{DEADLINE}9.8: ")
 
 
 # Names
