@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
-import socket
 import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, TypeVar
@@ -18,14 +15,13 @@ from ._core.timing import lock_timing
 from ._errors import InvalidParamsError, NotLeadingError
 from ._failure import LeaseName
 from ._params import LeaseLockParams, check_namespace
-from ._process import process_id
+from ._process import process_id, unique_name
 from ._store import Store, check_client
+from ._telling import describe, log_end, log_start, logger
 from ._typed import LeaseApi
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
-
-_logger = logging.getLogger("kube_leader_election")
 
 _Outcome = TypeVar("_Outcome")
 _Conversation = Callable[[Candidate], Generator[Request, Arrival, _Outcome]]
@@ -71,7 +67,7 @@ class LeaseLock:
         self._born_in = process_id()
         self._states: dict[tuple[int, int], _ProcessState] = {}
         for warning in self._timing.warnings():
-            _logger.warning("Lease %s: %s", self._target, warning)
+            logger.warning("Lease %s: %s", self._target, warning)
 
     @property
     def holder_id(self) -> str:
@@ -144,7 +140,7 @@ class LeaseLock:
 
     def __repr__(self) -> str:
         state = self._states.get(process_id())
-        role = "not leading" if state is None else state.role(look_at(self._clock))
+        role = "not leading" if state is None else state.describe(look_at(self._clock))
         return f"<LeaseLock {self._target}: {role}>"
 
     def _carry_out(self, conversation: _Conversation[_Outcome]) -> _Outcome:
@@ -195,7 +191,7 @@ class LeaseLock:
     def _new_state(self, process: tuple[int, int]) -> _ProcessState:
         # A child under a given holder_id is its parent's namesake, so it must not take the
         # parent's record for one of its own former life.
-        holder_id = self._params.holder_id or f"{socket.gethostname()}-{secrets.token_hex(8)}"
+        holder_id = self._params.holder_id or unique_name()
         stops = isinstance(self._clock, SystemClock) and self._clock.stops_in_sleep
         candidate = Candidate(
             holder_id, self._timing, adopts=process == self._born_in, wall_ends_term=stops
@@ -215,23 +211,18 @@ class _ProcessState:
         self._told_token: int | None = None
         self._told_leading = False
 
-    def role(self, now: Instant) -> str:
-        """Return what this candidate is at `now`, for people."""
-        term = self.candidate.term(now)
-        if term is None:
-            return f"{self.holder_id!r} not leading"
-        left = term.remaining(now)
-        return f"{self.holder_id!r} leading for {left:.1f} s, fencing token {term.token}"
+    def describe(self, now: Instant) -> str:
+        return describe(self.holder_id, self.candidate.term(now), now)
 
     def tell_changes(self, target: LeaseName, now: Instant) -> None:
         """Log what has changed since this was called last: one line for each change of role."""
         warning = self.candidate.take_warning()
         if warning:
-            _logger.warning("Lease %s: %s", target, warning)
+            logger.warning("Lease %s: %s", target, warning)
         term = self.candidate.term(now)
         leading, token = term is not None, term.token if term else None
         if leading and (not self._told_leading or token != self._told_token):
-            _logger.info("Lease %s: %r leads, fencing token %s", target, self.holder_id, token)
+            log_start(target, self.holder_id, token)
         elif self._told_leading and not leading:
-            _logger.info("Lease %s: %r leads no more", target, self.holder_id)
+            log_end(target, self.holder_id)
         self._told_leading, self._told_token = leading, token

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import socket
 
 _forks = 0
 
@@ -13,6 +15,11 @@ def process_id() -> tuple[int, int]:
     The pid alone may not: in a new pid namespace the child of a pid 1 can be pid 1.
     """
     return os.getpid(), _forks
+
+
+def unique_name() -> str:
+    """Return the host's name and a random part, which no other candidate has."""
+    return f"{socket.gethostname()}-{secrets.token_hex(8)}"
 
 
 def _count_fork() -> None:

@@ -38,13 +38,18 @@ class LeaseLockResult:
         return self.acquired_lease
 
 
-def acquire_or_renew(candidate: Candidate) -> Generator[Request, Arrival, LeaseLockResult]:
+def acquire_or_renew(
+    candidate: Candidate, known_at: Instant | None = None
+) -> Generator[Request, Arrival, LeaseLockResult]:
     """Read the Lease, and create, take over or renew it where the rules allow that.
+
+    At `known_at`, if given, what is known already is acted on without a read, where there is
+    something to write: whoever has written since makes it a conflict, and then it is read.
 
     :raises Exception: the error of the request that could not be answered, or of the
         third conflict; what was believed before is then believed still.
     """
-    now = yield from _write_until_settled(candidate, candidate.compose_claim)
+    now = yield from _write_until_settled(candidate, candidate.compose_claim, known_at)
     return LeaseLockResult(
         acquired_lease=candidate.is_leader(now),
         lease=candidate.lease,
@@ -60,14 +65,16 @@ class StepDownResult:
     lease: LeaseRecord | None
 
 
-def step_down(candidate: Candidate) -> Generator[Request, Arrival, StepDownResult]:
-    """End our term at once, then release the Lease if it is ours.
+def step_down(
+    candidate: Candidate, known_at: Instant | None = None
+) -> Generator[Request, Arrival, StepDownResult]:
+    """End our term at once, then release the Lease if it is ours; `known_at` as above.
 
     :raises Exception: as `acquire_or_renew`; the term is over all the same.
     """
     candidate.end_term()
     before = candidate.confirmed
-    yield from _write_until_settled(candidate, candidate.compose_release)
+    yield from _write_until_settled(candidate, candidate.compose_release, known_at)
     after = candidate.confirmed
     return StepDownResult(
         released=after is not None and after is not before and after.holder_identity is None,
@@ -77,15 +84,16 @@ def step_down(candidate: Candidate) -> Generator[Request, Arrival, StepDownResul
 
 def look(candidate: Candidate) -> Generator[Request, Arrival, LeaseRecord | None]:
     """Read the Lease without contending for it; what is seen counts as in an attempt."""
-    yield from _write_until_settled(candidate, lambda _: None)
+    yield from _write_until_settled(candidate, lambda _: None, None)
     return candidate.lease
 
 
 def _write_until_settled(
-    candidate: Candidate, compose: Compose
+    candidate: Candidate, compose: Compose, known_at: Instant | None
 ) -> Generator[Request, Arrival, Instant]:
     """Read, compose and write until nothing is left to write; return the last answer's instant."""
-    request: Request | None = Read()
+    first = compose(known_at) if known_at else None
+    request: Request | None = first or Read()
     conflicts = 0
     while request is not None:
         overtaken_from = candidate.news

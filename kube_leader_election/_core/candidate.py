@@ -7,23 +7,10 @@ stored, it follows from the anchor of a confirmed write and the clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from datetime import datetime
 
-from . import writes
-from .messages import (
-    Answer,
-    Conflict,
-    Create,
-    Failed,
-    Found,
-    Instant,
-    Intent,
-    Read,
-    Replace,
-    Request,
-    Write,
-)
+from .messages import Answer, Conflict, Create, Failed, Found, Instant, Read, Request, Write
 from .observation import Observation
 from .own_writes import OwnWrites, SentWrite
 from .record import LeaseRecord
@@ -35,26 +22,34 @@ class Candidate:
     """One candidate for one Lease. Not thread-safe, but for the questions about the term."""
 
     def __init__(
-        self, holder_id: str, timing: Timing, *, adopts: bool = True, wall_ends_term: bool = False
+        self,
+        holder_id: str,
+        timing: Timing,
+        *,
+        adopts: bool = True,
+        heeds_strategy: bool = False,
+        wall_ends_term: bool = False,
     ) -> None:
         """Know nothing yet.
 
         `adopts`: an older record under our name is ours to renew, since no other living
-        process has this `holder_id`. `wall_ends_term`: see `Term.wall_counts`.
+        process has this `holder_id`. `heeds_strategy`: a Lease whose holder Kubernetes
+        appoints is left alone. `wall_ends_term`: see `Term.wall_counts`.
         """
         self._holder_id = holder_id
         self._timing = timing
         self._adopts = adopts
+        self._heeds_strategy = heeds_strategy
         self._wall_ends_term = wall_ends_term
         self.news = 0
         self._observed = Observation(lease_ttl=timing.lease_ttl)
-        self._deleted_under_us = False
+        self._may_create_again_until = -math.inf
         self._recognised = False
         self._term: Term | None = None
         self._era = object()
-        self._writes = OwnWrites()
+        self._writes = OwnWrites(holder_id, timing.lease_ttl)
         self._warning: str | None = None
-        self._warned = False
+        self._warned: set[str] = set()
 
     @property
     def lease(self) -> LeaseRecord | None:
@@ -104,7 +99,9 @@ class Candidate:
 
         :raises Exception: the answer's error, where it is a failure.
         """
-        self._deleted_under_us = self._recognised = False
+        self._recognised = False
+        if isinstance(request, Create) or isinstance(answer, Conflict):
+            self._may_create_again_until = -math.inf
         if isinstance(answer, Failed):
             raise answer.error
         if isinstance(answer, Found):
@@ -133,18 +130,52 @@ class Candidate:
             self.news += 1
             self._see_absence(now)
 
+    def holder(self, now: Instant) -> str | None:
+        """Who leads by what we know, `None` where nobody does or nobody is known to."""
+        if self.is_leader(now):
+            return self._holder_id
+        seen = self._observed.lease
+        if seen is None or self._is_ours_to_write(seen.record):
+            return None
+        return seen.record.holder_identity if now.monotonic < self.acts_at(now) else None
+
+    def acts_at(self, now: Instant) -> float:
+        """Return from when on, by the monotonic clock, there is a write to make.
+
+        Infinity where that is not foreseeable, since Kubernetes appoints the holder.
+        """
+        term, seen = self.term(now), self._observed.lease
+        if seen is not None and self._is_left_alone(seen.record):
+            return math.inf
+        if term is not None:
+            return term.anchor.monotonic + self._timing.renew_interval
+        if seen is None:
+            return self._may_create_at(now)
+        if self._is_ours_to_write(seen.record):
+            return now.monotonic
+        return self._free_at(seen.record, now)
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether the Lease may be ours to release."""
+        seen = self._observed.lease
+        ours = seen is not None and self._is_ours_to_write(seen.record)
+        return ours or self._writes.any_unresolved
+
     def compose_claim(self, now: Instant) -> Write | None:
         """Return the write that makes or keeps us leader, `None` where there is none to make."""
         seen = self._observed.lease
         if seen is None:
-            may_create = self._deleted_under_us or self._observed.allows_create(now)
-            return self._create(now) if may_create else None
+            may_create = now.monotonic >= self._may_create_at(now)
+            return self._writes.claim(None, now, self._era) if may_create else None
         record = seen.record
+        if self._is_left_alone(record):
+            return None
         if self._is_ours_to_write(record):
-            return self._renew(seen, now) if self._renewal_is_due(now) else None
-        skew = self._timing.max_clock_skew
-        if record.holder_identity is None or self._observed.has_expired(record, now, skew):
-            return self._take_over(seen, now)
+            is_due = self._renewal_is_due(now)
+            return self._writes.renewal(seen, now, self._era) if is_due else None
+        if now.monotonic >= self._free_at(record, now):
+            return self._writes.claim(seen, now, self._era)
         return None
 
     def compose_release(self, now: Instant) -> Write | None:
@@ -152,27 +183,37 @@ class Candidate:
         seen = self._observed.lease
         if seen is None or not self._is_ours_to_write(seen.record):
             return None
-        record = writes.release(self._stamp(now, unlike=seen.record), of=seen.record)
-        return self._replace(seen, record, Intent.RELEASE, now)
+        return self._writes.release(seen, now, self._era)
 
     def _see(self, found: Found, now: Instant) -> None:
         record = found.record
         self._observed.see(found, now)
+        self._may_create_again_until = -math.inf
         sent = self._writes.committed_as(record)
         if sent is not None:
             self._recognised = True
             self._confirm(sent, record, now)
         elif not self._writes.is_last(record) and self._supersedes_ours(record):
             self.end_term()
-            if record.holder_identity == self._holder_id and not self._warned:
-                self._warned = True
-                self._warning = (
+            if record.holder_identity == self._holder_id:
+                self._warn(
                     f"another process leads under our holder_id {self._holder_id!r}:"
                     " give every candidate its own, or leave holder_id unset"
                 )
+        if self._is_left_alone(record):
+            self._warn(
+                f"it is left alone: its spec.strategy is {record.strategy!r}, so that Kubernetes"
+                " itself appoints its holder; use another lease_name"
+            )
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warning = text
 
     def _see_absence(self, now: Instant) -> None:
-        self._deleted_under_us = self.is_leader(now)
+        if self.is_leader(now):
+            self._may_create_again_until = now.monotonic + self.remaining(now)
         self._observed.see_absence(now)
         self.end_term()
 
@@ -194,9 +235,13 @@ class Candidate:
         if sent.era is not self._era or record.holder_identity != self._holder_id:
             return
         term = self.term(now)
-        token = record.version if term is None else term.token
-        belief = self._timing.belief
-        self._term = Term(token, sent.anchor, sent.era, belief, self._wall_ends_term)
+        if term is None:
+            ordinal = self._term.ordinal + 1 if self._term else 1
+            belief = self._timing.belief
+            term = Term(
+                ordinal, record.version, sent.anchor, sent.era, belief, self._wall_ends_term
+            )
+        self._term = replace(term, anchor=sent.anchor)
 
     def _renewal_is_due(self, now: Instant) -> bool:
         """Always, unless a write whose answer was lost has just proved to be young enough."""
@@ -216,34 +261,15 @@ class Candidate:
             return True
         return self._adopts and not self._supersedes_ours(record)
 
-    def _create(self, now: Instant) -> Write:
-        record = writes.claim(self._holder_id, self._timing.lease_ttl, self._stamp(now), over=None)
-        self._remember(record, None, now)
-        return Create(record)
+    def _is_left_alone(self, record: LeaseRecord) -> bool:
+        return self._heeds_strategy and record.strategy is not None
 
-    def _take_over(self, seen: Found, now: Instant) -> Write:
-        stamp = self._stamp(now, unlike=seen.record)
-        record = writes.claim(self._holder_id, self._timing.lease_ttl, stamp, over=seen.record)
-        return self._replace(seen, record, Intent.ACQUIRE, now)
+    def _may_create_at(self, now: Instant) -> float:
+        if now.monotonic < self._may_create_again_until:
+            return now.monotonic
+        return self._observed.allows_create_at(now)
 
-    def _renew(self, seen: Found, now: Instant) -> Write:
-        ours = self._writes.is_last(seen.record)
-        after = seen.record.renew_time if ours else None
-        stamp = self._stamp(now, unlike=seen.record, after=after)
-        record = writes.renewal(self._timing.lease_ttl, stamp, of=seen.record)
-        return self._replace(seen, record, Intent.RENEW, now)
-
-    def _replace(self, seen: Found, record: LeaseRecord, intent: Intent, now: Instant) -> Write:
-        self._remember(record, seen.record.resource_version, now)
-        return Replace(record, seen, intent)
-
-    def _remember(self, record: LeaseRecord, replaced_version: str | None, now: Instant) -> None:
-        self._writes.add(SentWrite(record, replaced_version, now, self._era))
-
-    def _stamp(
-        self, now: Instant, *, unlike: LeaseRecord | None = None, after: datetime | None = None
-    ) -> datetime:
-        taken = self._writes.times()
-        if unlike is not None:
-            taken.add(unlike.renew_time)
-        return writes.stamp(now.utc, after=after, unlike=taken)
+    def _free_at(self, record: LeaseRecord, now: Instant) -> float:
+        if record.holder_identity is None:
+            return now.monotonic
+        return self._observed.expires_at(record, now, self._timing.max_clock_skew)

@@ -1,7 +1,8 @@
 """What a candidate asks of the outside, and what it may be told.
 
-Each answer comes with the `Instant` at which it arrived. The `source` of a Lease is
-the object as it was read, opaque here: the store that read it writes it back.
+Each answer, and each event of a watch, comes with the `Instant` at which it arrived. The
+`source` of a Lease is the object as it was read, opaque here: the store that read it
+writes it back.
 """
 
 from __future__ import annotations
@@ -77,11 +78,49 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Failed:
-    """No answer, a refusal, or nothing that can be understood."""
+    """No answer, a refusal with its `status`, or nothing that can be understood.
+
+    `retry_after`: how many seconds the server asked to be left alone for.
+    """
 
     error: Exception
+    status: int | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class WatchOpened:
+    """What changes from now on will be told."""
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """The Lease is gone; `record` is what it said last, with the version of its deletion."""
+
+    record: LeaseRecord
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """Nothing of the Lease has changed up to this version."""
+
+    resource_version: str
+
+
+@dataclass(frozen=True)
+class WatchEnded:
+    """Nothing more will be told. `error` says why, `None` where the server just ended it.
+
+    `status` is that of a refusal or of an ERROR event: 410 means that the version asked for
+    is too old, so that what happened since is unknown.
+    """
+
+    error: Exception | None = None
+    status: int | None = None
+    retry_after: float | None = None
 
 
 Write = Create | Replace
 Request = Read | Create | Replace
 Answer = Found | Absent | Conflict | Failed
+WatchEvent = WatchOpened | Found | Deleted | Bookmark | WatchEnded

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from .messages import Found, Instant
 from .record import LeaseRecord
+
+_ZERO = timedelta(0)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Observation:
@@ -59,30 +63,42 @@ class Observation:
             return True
         return answer.version < self._newest_version
 
-    def has_expired(self, record: LeaseRecord, now: Instant, max_clock_skew: float | None) -> bool:
-        """Whether the promise of `record`, which is what we see, has run out by either rule.
+    def expires_at(self, record: LeaseRecord, now: Instant, max_clock_skew: float | None) -> float:
+        """Return when the promise of `record`, which is what we see, has run out by either rule.
 
-        The duration that counts is the stored one. By our own clock it counts from the
-        answer that first showed the record, by the wall clocks from its `renew_time`.
+        By the monotonic clock, as far as `now` can tell. The duration that counts is the stored
+        one. By our own clock it counts from the answer that first showed the record, by the wall
+        clocks from its `renew_time`.
         """
-        if now.monotonic - self._unchanged_since >= record.lease_duration_seconds:
-            return True
+        by_observation = _after(self._unchanged_since, record.lease_duration_seconds)
         if max_clock_skew is None:
-            return False
+            return by_observation
         if record.renew_time is None:
-            return True
+            return now.monotonic
         try:
             promised = timedelta(seconds=record.lease_duration_seconds)
-            promised += timedelta(seconds=max_clock_skew)
+            left = promised + timedelta(seconds=max_clock_skew) - (now.utc - record.renew_time)
         except OverflowError:
-            return False
-        return now.utc - record.renew_time > promised
+            return by_observation
+        if left < _ZERO:
+            return now.monotonic
+        # At the very end of the promise it is not over yet.
+        return min(by_observation, now.monotonic + max(left, _MICROSECOND).total_seconds())
 
-    def allows_create(self, now: Instant) -> bool:
-        """Whether nobody who held the Lease before its deletion can still believe to lead.
+    def allows_create_at(self, now: Instant) -> float:
+        """Return from when on nobody who held the deleted Lease can still believe to lead.
 
-        That is so after the longest duration seen, counted from the first sight of this
-        absence. Who never saw the Lease knows of nobody.
+        By the monotonic clock: after the longest duration seen, counted from the first sight of
+        this absence. Who never saw the Lease knows of nobody.
         """
-        absent_for = 0.0 if self._absent_since is None else now.monotonic - self._absent_since
-        return not self._exists_or_did or absent_for >= self._longest_duration
+        if not self._exists_or_did:
+            return now.monotonic
+        since = now.monotonic if self._absent_since is None else self._absent_since
+        return _after(since, self._longest_duration)
+
+
+def _after(since: float, seconds: int) -> float:
+    try:
+        return since + seconds
+    except OverflowError:  # more than a float can hold
+        return math.inf

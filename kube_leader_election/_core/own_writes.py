@@ -1,4 +1,4 @@
-"""The writes of one candidate: which may have been committed, and which last was."""
+"""The writes of one candidate: composed here, and kept until it is known which were committed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from .messages import Instant
+from . import writes
+from .messages import Create, Found, Instant, Intent, Replace, Write
 from .record import LeaseRecord
 
 # kube-apiserver gives up on a request after 60 s by default (--request-timeout);
@@ -37,15 +38,37 @@ class OwnWrites:
     try been refused because of the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holder_id: str, lease_ttl: int) -> None:
+        self._holder_id = holder_id
+        self._lease_ttl = lease_ttl
         self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_REMEMBERED)
         self._times: deque[datetime | None] = deque(maxlen=_MOST_REMEMBERED)
         self.last: LeaseRecord | None = None
 
-    def add(self, sent: SentWrite) -> None:
-        """`sent` is about to be sent: from now on it may be committed."""
-        self._unresolved.append(sent)
-        self._times.append(sent.record.renew_time)
+    def claim(self, over: Found | None, now: Instant, era: object) -> Write:
+        """Return the write that makes the Lease ours, `over` what it says."""
+        stamp = self._stamp(now, unlike=over)
+        record = writes.claim(
+            self._holder_id, self._lease_ttl, stamp, over=over.record if over else None
+        )
+        return self._remember(record, over, Intent.ACQUIRE, now, era)
+
+    def renewal(self, of: Found, now: Instant, era: object) -> Write:
+        """Return the write that renews our Lease, which says `of`."""
+        after = of.record.renew_time if self.is_last(of.record) else None
+        stamp = self._stamp(now, unlike=of, after=after)
+        record = writes.renewal(self._lease_ttl, stamp, of=of.record)
+        return self._remember(record, of, Intent.RENEW, now, era)
+
+    def release(self, of: Found, now: Instant, era: object) -> Write:
+        """Return the write that frees our Lease, which says `of`."""
+        record = writes.release(self._stamp(now, unlike=of), of=of.record)
+        return self._remember(record, of, Intent.RELEASE, now, era)
+
+    @property
+    def any_unresolved(self) -> bool:
+        """Whether a write may be committed of which that is not known."""
+        return bool(self._unresolved)
 
     def unresolved(self, record: LeaseRecord) -> SentWrite | None:
         """Return the write of `record`, `None` if it is resolved already."""
@@ -64,14 +87,6 @@ class OwnWrites:
         while self._unresolved.popleft() is not sent:
             pass
 
-    def times(self) -> set[datetime | None]:
-        """Return the renewal times of our writes, which no other one may bear.
-
-        Of the committed ones too: after a stale read a write would else be like the one that
-        is stored, and pass for committed when it was refused.
-        """
-        return set(self._times)
-
     def is_last(self, seen: LeaseRecord) -> bool:
         """Whether `seen` is our last committed write, foreign fields aside."""
         return self.last is not None and self.last.says_the_same_as(seen)
@@ -82,3 +97,20 @@ class OwnWrites:
         if ours is None or seen.version is None:
             return None
         return seen.version > ours
+
+    def _remember(
+        self, record: LeaseRecord, base: Found | None, intent: Intent, now: Instant, era: object
+    ) -> Write:
+        """From now on the write may be committed."""
+        replaced_version = base.record.resource_version if base else None
+        self._unresolved.append(SentWrite(record, replaced_version, now, era))
+        self._times.append(record.renew_time)
+        return Replace(record, base, intent) if base else Create(record)
+
+    def _stamp(
+        self, now: Instant, *, unlike: Found | None, after: datetime | None = None
+    ) -> datetime:
+        # Unlike the committed ones too: after a stale read a write would else be like the one that
+        # is stored, and pass for committed when it was refused.
+        taken = {*self._times, unlike.record.renew_time if unlike else None}
+        return writes.stamp(now.utc, after=after, unlike=taken)

@@ -44,7 +44,8 @@ class LeaseRecord:
 
     `holder_identity` is `None` on a free Lease, and `renew_time` falls back to
     `acquire_time` where the Lease has none. `lease_duration_seconds` is the
-    reader's own `lease_ttl` where the Lease has none that is positive.
+    reader's own `lease_ttl` where the Lease has none that is positive. Where there is
+    a `strategy`, Kubernetes' coordinated election appoints the holder.
     """
 
     holder_identity: str | None
@@ -52,18 +53,24 @@ class LeaseRecord:
     acquire_time: datetime | None
     renew_time: datetime | None
     lease_transitions: int
+    strategy: str | None = None
     uid: str | None = None
     resource_version: str | None = None
 
     @property
     def version(self) -> int | None:
         """`resource_version` as an integer, `None` where it is no positive one."""
-        text = self.resource_version
-        return int(text) if text and _INTEGER_VERSION.fullmatch(text) else None
+        return integer_version(self.resource_version)
 
     def says_the_same_as(self, other: LeaseRecord) -> bool:
-        """Whether both are one record: all but `resource_version` is equal."""
-        return replace(self, resource_version=None) == replace(other, resource_version=None)
+        """Whether both are one record: uid and the five fields that candidates write are equal."""
+        ours = replace(self, strategy=None, resource_version=None)
+        return ours == replace(other, strategy=None, resource_version=None)
+
+
+def integer_version(text: str | None) -> int | None:
+    """Return a `resourceVersion` as an integer, `None` where it is no positive one."""
+    return int(text) if text and _INTEGER_VERSION.fullmatch(text) else None
 
 
 def read_lease(lease: Mapping[str, Any], *, lease_ttl: int) -> LeaseRecord:
@@ -94,6 +101,7 @@ def read_lease(lease: Mapping[str, Any], *, lease_ttl: int) -> LeaseRecord:
         acquire_time=acquired,
         renew_time=renewed,
         lease_transitions=_integer(spec.get("leaseTransitions")) or 0,
+        strategy=_text(spec.get("strategy")),
         uid=_text(metadata.get("uid")),
         resource_version=_text(metadata.get("resourceVersion")),
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kube_leader_election._core.attempt import StepDownResult
 from kube_leader_election._core.candidate import Candidate
-from kube_leader_election._core.messages import Found, Instant, Intent, Read, Replace
+from kube_leader_election._core.messages import Create, Found, Instant, Intent, Read, Replace
 
 from .talk import (
     BELIEF,
@@ -504,7 +504,8 @@ def test_a_read_answer_that_was_overtaken_by_a_deletion_is_ignored() -> None:
     talk = attempt(leading)
     leading.observe_deletion(with_version(stored, 3).record, at(1))
     assert not leading.is_leader(at(1))
-    assert not talk.found(stored, at(1)).result
+    talk.found(stored, at(1))
+    assert isinstance(talk.request, Create)
 
 
 def test_a_deletion_that_is_not_newer_than_all_that_was_seen_ends_no_term() -> None:
