@@ -45,7 +45,7 @@ class LeaseError(LeaderElectionError):
     """A request was not answered, or not with something that can be understood.
 
     What was believed before it is believed still, until its own time is over. `verb` is
-    Kubernetes' (get, create, update), `status` the one of the answer, `None` where there
+    Kubernetes' (get, create, update, watch), `status` the one of the answer, `None` where there
     was none. `__cause__` is the client's own error. Try again at the next turn.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 
 from ._core.messages import Create, Intent, Read, Request
 from ._errors import (
@@ -21,6 +22,8 @@ _REPLACE_ERRORS: dict[Intent, type[LeaseError]] = {
     Intent.RELEASE: ReleaseLeaseError,
 }
 
+Asked = Request | Literal["watch"]
+
 
 @dataclass(frozen=True)
 class LeaseName:
@@ -34,7 +37,7 @@ class LeaseName:
 
     def error(
         self,
-        request: Request,
+        request: Asked,
         what: str,
         *,
         status: int | None = None,
@@ -53,7 +56,7 @@ class LeaseName:
         return error
 
     def status_error(
-        self, request: Request, status: int, *, cause: BaseException | None = None
+        self, request: Asked, status: int, *, cause: BaseException | None = None
     ) -> LeaseError:
         """Return the error for an answer with `status`, and what to do about it."""
         verb, _ = _verb_and_error(request)
@@ -65,7 +68,9 @@ class LeaseName:
         )
 
 
-def _verb_and_error(request: Request) -> tuple[str, type[LeaseError]]:
+def _verb_and_error(request: Asked) -> tuple[str, type[LeaseError]]:
+    if request == "watch":
+        return "watch", GetLeaseError
     if isinstance(request, Read):
         return "get", GetLeaseError
     if isinstance(request, Create):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ._core.messages import Absent, Answer, Conflict, Create, Failed, Found, Read, Request
 from ._core.record import KIND, LeaseRecord, UnreadableLeaseError, lease_to_write, read_lease
@@ -36,6 +36,10 @@ class RawLeases:
             what = f"no answer ({type(error).__name__})"
             return Failed(self._target.error(request, what, cause=error))
         return self._understand(request, response)
+
+    def close(self) -> None:
+        """The request under way fails at once; a later one opens a new connection."""
+        self._connection.close()
 
     def _send(self, request: Request, deadline_at: float) -> Response:
         """Send `request`, and once more if its credentials were refused: they may be newer now."""
@@ -82,26 +86,53 @@ class RawLeases:
                 return Failed(self._target.error(request, what, status=status))
         # Only the API server itself knows that there is no Lease, or that it was changed;
         # a proxy that does not know the path also answers 404.
-        if isinstance(answer, Mapping) and answer.get("kind") == "Status":
+        if is_status(answer):
             if status == HTTPStatus.NOT_FOUND:
                 return Absent(self._target.status_error(request, status))
             if status == HTTPStatus.CONFLICT:
                 return Conflict(self._target.status_error(request, status))
-        return Failed(self._target.status_error(request, status))
+        refusal = self._target.status_error(request, status)
+        return Failed(refusal, status, retry_after(response.headers))
 
     def _lease(self, request: Request, answer: Any) -> Found:
-        if not isinstance(answer, Mapping) or answer.get("kind") != KIND:
-            raise UnreadableLeaseError("not with a Lease")
-        record = read_lease(answer, lease_ttl=self._lease_ttl)
-        metadata = answer.get("metadata") or {}
-        if record.uid is None or record.resource_version is None:
-            raise UnreadableLeaseError("with a Lease without uid or resourceVersion")
-        target = self._target
-        if (metadata.get("namespace"), metadata.get("name")) != (target.namespace, target.name):
-            raise UnreadableLeaseError("with another Lease")
+        record = read_target(answer, self._target, lease_ttl=self._lease_ttl)
         if not isinstance(request, Read) and not _is_stored(request.record, record):
             raise UnreadableLeaseError("with another record than was written")
         return Found(record, answer)
+
+
+def is_status(answer: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether `answer`, in the form of its JSON, is a `Status`: the API server's own word."""
+    return isinstance(answer, Mapping) and answer.get("kind") == "Status"
+
+
+def read_target(answer: object, target: LeaseName, *, lease_ttl: int) -> LeaseRecord:
+    """Return what `answer`, in the form of its JSON, says of the Lease `target`.
+
+    :raises UnreadableLeaseError: it is no such Lease as a server keeps it, or cannot be read.
+    """
+    if not isinstance(answer, Mapping) or answer.get("kind") != KIND:
+        raise UnreadableLeaseError("not with a Lease")
+    record = read_lease(answer, lease_ttl=lease_ttl)
+    metadata = answer.get("metadata") or {}
+    if record.uid is None or record.resource_version is None:
+        raise UnreadableLeaseError("with a Lease without uid or resourceVersion")
+    if (metadata.get("namespace"), metadata.get("name")) != (target.namespace, target.name):
+        raise UnreadableLeaseError("with another Lease")
+    return record
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds the server wants to be left alone, `None` if it does not say."""
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    from urllib3.util import Retry
+
+    try:
+        return float(Retry().parse_retry_after(text))
+    except Exception:  # noqa: BLE001 (the parser of dates raises this and that, by its version)
+        return None
 
 
 def _is_stored(written: LeaseRecord, answered: LeaseRecord) -> bool:

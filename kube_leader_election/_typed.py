@@ -74,7 +74,7 @@ class TypedLeases:
             return Absent(self._target.status_error(request, status, cause=error))
         if status == HTTPStatus.CONFLICT:
             return Conflict(self._target.status_error(request, status, cause=error))
-        return Failed(self._target.status_error(request, status, cause=error))
+        return Failed(self._target.status_error(request, status, cause=error), status)
 
     def _call(self, request: Request, timeout: float) -> object:
         arguments: dict[str, Any] = {"name": self._target.name, "namespace": self._target.namespace}
@@ -127,14 +127,18 @@ class TypedLeases:
             # Clients 24 to 34 make such a model of whatever they cannot decode, HTML with a 200.
             raise UnreadableLeaseError(f"with a {type(answer).__name__} that says nothing")
         if isinstance(request, Read):
-            return self._read(answer)
+            return self.read(answer)
         return replace(
             request.record,
             uid=_text(getattr(metadata, "uid", None)) or request.record.uid,
             resource_version=_text(getattr(metadata, "resource_version", None)),
         )
 
-    def _read(self, lease: object) -> LeaseRecord:
+    def read(self, lease: object) -> LeaseRecord:
+        """Return what `lease`, a `V1Lease`, says.
+
+        :raises UnreadableLeaseError: it is none, or its holder cannot be told from it.
+        """
         metadata, spec = getattr(lease, "metadata", None), getattr(lease, "spec", None)
         if isinstance(spec, (str, bytes, int, float, Mapping, Sequence)):
             raise UnreadableLeaseError(f"with a spec that is a {type(spec).__name__}")

@@ -28,10 +28,13 @@ DEPENDENCIES = frozenset({"dateutil", "kubernetes", "urllib3"})
 # What a part of the fringe may import besides, where its extra is installed.
 EXTRAS = {"testing": {"trustme"}}
 
+# Where urllib3 may be imported at the top: what nobody imports before a client has done so.
+TRANSPORT = {"_link", "_wire"}
+
 # Where time is read: the clock itself, and the deadlines of the transport.
-CLOCK_READERS = {"_clock": None, "_connection": "time.monotonic", "_link": "time.monotonic"} | {
-    "_raw": "time.monotonic"
-}
+CLOCK_READERS = {"_clock": None} | dict.fromkeys(
+    ("_connection", "_raw", "_watch", "_wire"), "time.monotonic"
+)
 CLOCKS = frozenset(
     {"time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter"}
     | {"time.perf_counter_ns", "time.clock_gettime", "time.clock_gettime_ns", "time.gmtime"}
@@ -172,7 +175,7 @@ def test_only_declared_dependencies_are_imported(source: Source) -> None:
     assert always - allowed == set()
 
 
-@pytest.mark.parametrize("source", [s for s in SHELL if s.part != "_link"], ids=by_name)
+@pytest.mark.parametrize("source", [s for s in SHELL if s.part not in TRANSPORT], ids=by_name)
 def test_kubernetes_and_urllib3_are_imported_where_they_are_needed_only(source: Source) -> None:
     at_top = {
         top(each.module) for each in source.imports if each.at_top and not each.for_types_only
@@ -194,7 +197,8 @@ def imported_at_start(name: str, seen: set[str]) -> set[str]:
 
 
 def test_what_needs_urllib3_does_not_come_with_the_package() -> None:
-    assert f"{PACKAGE}._link" not in imported_at_start(PACKAGE, set())
+    at_start = imported_at_start(PACKAGE, set())
+    assert {f"{PACKAGE}.{name}" for name in TRANSPORT} & at_start == set()
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -6,7 +6,8 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ from kube_leader_election import (
     ReleaseLeaseError,
     RenewLeaseError,
 )
+from kube_leader_election._core.messages import Absent, Conflict, Failed, Read
+from kube_leader_election._failure import LeaseName
+from kube_leader_election._store import Store
 from kube_leader_election.testing import (
     ApiServer,
     FakeClock,
@@ -461,6 +465,79 @@ def test_a_release_whose_answer_was_lost_leaves_the_lease_free(world: World) -> 
     assert type(error) is ReleaseLeaseError
     assert world.spec["holderIdentity"] == ""
     assert lock.is_leader() is False
+
+
+# What a refusal says besides
+
+
+def refused(world: World, fault: faults.Fault) -> object:
+    """What the store makes of it."""
+    world.api.fail_next(fault)
+    store = Store(world.client, LeaseName("default", "leader"), lease_ttl=TTL)
+    return store.carry(Read(), 30)
+
+
+@pytest.mark.parametrize("status", [400, 403, 408, 410, 429, 500, 503, 599])
+def test_a_refusal_tells_its_status(world: World, status: int) -> None:
+    answered = refused(world, faults.answer(status))
+    assert isinstance(answered, Failed)
+    assert answered.status == status
+    assert answered.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, Absent), (409, Conflict)], ids=["absent", "conflict"]
+)
+def test_what_is_absent_or_was_changed_is_no_refusal(
+    world: World, status: int, kind: type[object]
+) -> None:
+    assert isinstance(refused(world, faults.answer(status)), kind)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.lose_request(), faults.answer(200, body="{}"), faults.answer(200, body=faults.html)],
+    ids=["no answer", "nothing", "html"],
+)
+def test_what_is_no_refusal_has_no_status(raw_world: World, fault: faults.Fault) -> None:
+    answered = refused(raw_world, fault)
+    assert isinstance(answered, Failed)
+    assert (answered.status, answered.retry_after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        ("007", 7.0),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", 0.0),
+        ("Thursday, 01-Jan-26 00:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("7, 8", None),
+        ("0x10", None),
+        ("\u00b2", None),
+        ("9" * 5000, None),
+        ("Thu, 01 Jan 99999 00:00:00 GMT", None),
+    ],
+)
+def test_a_refusal_tells_how_long_to_wait(
+    raw_world: World, text: str, seconds: float | None
+) -> None:
+    answered = refused(raw_world, faults.answer(429, headers={"Retry-After": text}))
+    assert isinstance(answered, Failed)
+    assert (answered.status, answered.retry_after) == (429, seconds)
+
+
+def test_a_time_to_wait_until_is_told_in_seconds(raw_world: World) -> None:
+    in_an_hour = format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)
+    answered = refused(raw_world, faults.answer(503, headers={"retry-after": in_an_hour}))
+    assert isinstance(answered, Failed)
+    assert answered.retry_after is not None
+    assert 3000 < answered.retry_after <= 3600
 
 
 # Fields
