@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._core.messages import Answer, Failed, Request
+from ._core.messages import Answer, Failed, Request, WatchEvent
 from ._errors import InvalidParamsError
 from ._failure import LeaseName
 from ._raw import RawLeases
 from ._typed import TypedLeases, is_mock
+from ._typed_watch import TypedWatch, offers_watch
+
+if TYPE_CHECKING:
+    from ._watch import Watch
 
 _METHODS = ("read_namespaced_lease", "create_namespaced_lease", "replace_namespaced_lease")
 _RULE = "must be a kubernetes.client.CoordinationV1Api, an ApiClient, or have its Lease methods"
@@ -34,6 +39,43 @@ class Store:
         if timeout <= 0:
             return Failed(self._target.error(request, "not sent, no time was left"))
         return self._leases().carry(request, timeout)
+
+    def close(self) -> None:
+        """The request under way fails at once; from any thread. A fake's may not."""
+        if self._raw is not None:
+            self._raw.close()
+
+    @property
+    def can_watch(self) -> bool:
+        """Whether there is something to `watch`: a server, or a fake that offers it."""
+        return _speaks_to_a_server(self._api) or offers_watch(self._api)
+
+    def watch(
+        self,
+        resource_version: str | None,
+        *,
+        open_timeout: float,
+        deliver: Callable[[object, WatchEvent], object],
+    ) -> Watch | TypedWatch:
+        """Return a watch from `resource_version` on, which has not been started."""
+        if not _speaks_to_a_server(self._api):
+            return TypedWatch(
+                self._api,
+                self._target,
+                lease_ttl=self._lease_ttl,
+                resource_version=resource_version,
+                deliver=deliver,
+            )
+        from ._watch import Watch
+
+        return Watch(
+            self._api.api_client,
+            self._target,
+            lease_ttl=self._lease_ttl,
+            resource_version=resource_version,
+            open_timeout=open_timeout,
+            deliver=deliver,
+        )
 
     def _leases(self) -> RawLeases | TypedLeases:
         if not _speaks_to_a_server(self._api):

@@ -15,6 +15,7 @@ from ._client import Models, api_exception, connection_refused, no_answer
 from ._clock import FakeClock
 from ._identity import DEFAULT_USER
 from ._kinds import LEASE
+from ._lease_watch import LeaseWatch
 from ._refusal import Refusal
 from ._service import Call, Reply, Service, name_in
 from ._stand_in import StandIn
@@ -138,6 +139,23 @@ class FakeCoordinationV1Api(StandIn):
         :raises ApiException: as from the API server.
         """
         return self._list(namespace, options)
+
+    def watch_namespaced_lease(
+        self, name: str, namespace: str, *, resource_version: str | None = None
+    ) -> LeaseWatch:
+        """Return what comes of the Lease from `resource_version` on, `(type, V1Lease)` by turns.
+
+        The client has no such method: a `LeaderElector` on this fake watches by it, instead of
+        polling.
+
+        :raises ApiException: as from the API server.
+        """
+        query = {
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": resource_version or "",
+            "allowWatchBookmarks": "true",
+        }
+        return LeaseWatch(self._watch(namespace, query, {}), self._models)
 
     def _list(self, namespace: str | None, options: dict[str, Any]) -> Any:
         query = {field: _text(options.pop(option, None)) for option, field in _LIST_QUERY.items()}
