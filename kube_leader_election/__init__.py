@@ -1,7 +1,8 @@
 """Leader election on Kubernetes Leases: exactly one of many replicas may act.
 
-`LeaseLock` is one candidate for one Lease. Call its `try_acquire_or_renew` every few
-seconds, and ask `is_leader` right before acting.
+`LeaderElector` is one candidate for one Lease, that contends in the background.
+`LeaseLock` is one whose `try_acquire_or_renew` you call every few seconds. Ask either
+`is_leader` right before acting.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from ._clock import Clock
 from ._core.attempt import LeaseLockResult
 from ._core.record import LeaseRecord
+from ._elector import LeaderElector
 from ._errors import (
     AcquireLeaseError,
     CreateLeaseError,
@@ -20,17 +22,26 @@ from ._errors import (
     ReleaseLeaseError,
     RenewLeaseError,
 )
+from ._events import Event
+from ._leadership import Leadership, LeaderState
 from ._lock import LeaseLock
-from ._params import LeaseLockParams
+from ._namespace import current_namespace
+from ._only_leader import only_leader
+from ._params import LeaderElectorParams, LeaseLockParams
 from ._typed import LeaseApi
 
 __all__ = [
     "AcquireLeaseError",
     "Clock",
     "CreateLeaseError",
+    "Event",
     "GetLeaseError",
     "InvalidParamsError",
     "LeaderElectionError",
+    "LeaderElector",
+    "LeaderElectorParams",
+    "LeaderState",
+    "Leadership",
     "LeaseApi",
     "LeaseError",
     "LeaseLock",
@@ -40,4 +51,6 @@ __all__ = [
     "NotLeadingError",
     "ReleaseLeaseError",
     "RenewLeaseError",
+    "current_namespace",
+    "only_leader",
 ]

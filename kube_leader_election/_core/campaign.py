@@ -188,7 +188,8 @@ class Campaign:
             patience = self._timing.attempt_timeout / 2
             self._over_by = now.monotonic + 2 * patience
             if self._in_flight:
-                self._give_up_at = now.monotonic + (patience if self._may_release else 0.0)
+                is_worth_it = self._may_release and self._candidate.may_hold
+                self._give_up_at = now.monotonic + (patience if is_worth_it else 0.0)
             if not self._may_release:
                 self._candidate.end_term()
 
@@ -218,8 +219,8 @@ class Campaign:
             self._failures = 0
             self._reporter.recovered()
             self._watching.answered(self._candidate.lease, now)
-            acted = self._candidate.is_leader(now) or self._candidate.acts_at(now) > now.monotonic
-            self._ready_at = -math.inf if acted else began.monotonic + self._timing.retry_gap
+            is_done = self._candidate.acts_at(now) > now.monotonic
+            self._ready_at = -math.inf if is_done else began.monotonic + self._timing.retry_gap
         except Exception as error:
             if answer is None or isinstance(answer, Found) or answer.error is not error:
                 raise

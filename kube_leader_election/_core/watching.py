@@ -55,11 +55,10 @@ class Watching:
         """Return what is to be done now, which is then taken for done."""
         if now.monotonic < self.acts_at():
             return None
-        self._behind_since = math.inf
         if self._is_open:
-            self._is_closing = True
+            self._is_closing, self._behind_since = True, math.inf
             return CloseWatch()
-        self._is_open = True
+        self._is_open, self._behind_since = True, now.monotonic
         return OpenWatch(self._version)
 
     def acts_at(self) -> float:
@@ -106,6 +105,7 @@ class Watching:
         """The watch has told `event`."""
         if isinstance(event, WatchOpened):
             self._telling_since = self._heard_at = now.monotonic
+            self._behind_since = math.inf
         elif isinstance(event, WatchEnded):
             self._ended(event, now)
         elif isinstance(event, Bookmark):
