@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from kube_leader_election import LeaseLock, LeaseLockParams
 from tests.programs import PATIENCE, Program, prepare_environment, wait_until
 
 SERVE = [sys.executable, "-m", "kube_leader_election", "serve"]
+DEMO = [*SERVE[:-1], "demo"]
 
 
 @pytest.mark.parametrize("options", [[], ["--tls"]])
@@ -94,3 +99,77 @@ def test_without_a_command_the_usage_is_shown(
     with Program(SERVE[:-1], folder=tmp_path / "run") as program:
         assert program.wait(PATIENCE) == 2
     assert program.output.startswith("usage: kube_leader_election")
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
+    """Tells which processes run that were started in this test, or by those"""
+    marker = f"STARTED_BY={tmp_path}"
+    prepare_environment(monkeypatch, tmp_path / "none", STARTED_BY=str(tmp_path))
+
+    def running() -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it may end at any moment
+                if marker.encode() in (process / "environ").read_bytes().split(b"\0"):
+                    found.append((process / "cmdline").read_text().replace("\0", " "))
+        return found
+
+    return running
+
+
+def test_the_demo_shows_a_hand_over_and_a_takeover_in_words(
+    tmp_path: Path, processes: Callable[[], list[str]]
+) -> None:
+    with Program(DEMO, folder=tmp_path / "run") as program:
+        assert program.wait(PATIENCE) == 0
+        assert processes() == []
+    leaders = re.findall(r"(replica-\d) leads \(fencing token (\d+)\)", program.output)
+    tokens = [int(token) for _, token in leaders]
+    assert {name for name, _ in leaders} == {"replica-1", "replica-2", "replica-3"}
+    assert tokens == sorted(set(tokens))
+    for line in (
+        r"  0\.\d s  the API server serves, and three replicas are started",
+        r" +\d+\.\d s  replica-\d is told to stop, ",
+        r" +\d+\.\d s  replica-\d has finished its work",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+ m?s after replica-\d was told to stop",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+ s after replica-\d was killed",
+        r" s  the end\. Each leader had a greater fencing token: \d+ < \d+ < \d+",
+    ):
+        assert re.search(line, program.output), program.output
+    assert "Traceback" not in program.output
+    assert "Warning" not in program.output
+
+
+@pytest.mark.parametrize("moment", ["the API server serves", "is told to stop"])
+def test_the_demo_ends_at_ctrl_c_and_leaves_no_process(
+    tmp_path: Path, processes: Callable[[], list[str]], moment: str
+) -> None:
+    with Program(DEMO, folder=tmp_path / "run") as program:
+        wait_until(lambda: moment in program.output)
+        assert program.end(signal.SIGINT) == 130
+        assert processes() == []
+    assert program.output.endswith(" s  interrupted: all replicas are stopped\n")
+    assert "Traceback" not in program.output
+
+
+def test_when_the_demo_is_killed_its_replicas_end(
+    tmp_path: Path, processes: Callable[[], list[str]]
+) -> None:
+    with Program(DEMO, folder=tmp_path / "run") as program:
+        wait_until(lambda: "follow: they watch" in program.output)
+        assert len(processes()) == 4
+        program.kill()
+        wait_until(lambda: processes() == [])
+    assert "Traceback" not in program.output
+
+
+def test_the_demo_ends_quietly_when_nobody_reads_it(
+    tmp_path: Path, processes: Callable[[], list[str]]
+) -> None:
+    command = [str(shutil.which("bash")), "-o", "pipefail", "-c", f"{shlex.join(DEMO)} | head -n 1"]
+    with Program(command, folder=tmp_path / "run") as program:
+        assert program.wait(PATIENCE) == 1
+        assert processes() == []
+        lines = program.output.splitlines()
+    assert len(lines) == 1

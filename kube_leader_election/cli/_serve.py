@@ -1,4 +1,4 @@
-"""The command line: try things out, without a cluster."""
+"""``serve``: the Leases of an API server, for any program."""
 
 from __future__ import annotations
 
@@ -6,24 +6,14 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return the exit code of the process."""
-    parser = argparse.ArgumentParser(
-        prog="kube_leader_election", description="Leader election on Kubernetes Leases."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="serve Leases on loopback, for any program"))
-    options = parser.parse_args(arguments)
-    code: int = options.run(options)
-    return code
+from ._say import say
 
 
-def _add_serve(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """`parser` is that of this command."""
     parser.description = (
         "Serve the Leases of a Kubernetes API server on loopback until interrupted, and write a"
         " kubeconfig for whoever wants to elect a leader there."
@@ -43,7 +33,7 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from .testing import ApiServer
+    from kube_leader_election.testing import ApiServer
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -53,8 +43,8 @@ def _serve(options: argparse.Namespace) -> int:
         with ApiServer(tls=options.tls, port=options.port) as server, ExitStack() as at_exit:
             path = server.write_kubeconfig(options.kubeconfig)
             at_exit.callback(path.unlink, missing_ok=True)
-            print(f"serving Leases at {server.url}")
-            print(f"export KUBECONFIG={shlex.quote(str(path.absolute()))}", flush=True)
+            say(f"serving Leases at {server.url}")
+            say(f"export KUBECONFIG={shlex.quote(str(path.absolute()))}")
             while True:
                 signal.pause()
     except OSError as error:
