@@ -18,6 +18,8 @@ import yaml
 from kube_leader_election import (
     CreateLeaseError,
     GetLeaseError,
+    LeaderElector,
+    LeaderElectorParams,
     LeaseError,
     LeaseLock,
     LeaseLockParams,
@@ -25,7 +27,7 @@ from kube_leader_election import (
 )
 from tests.apiserver import objects
 from tests.apiserver.server import ApiServer
-from tests.programs import EXAMPLES, Program, prepare_environment, wait_until
+from tests.programs import EXAMPLES, PATIENCE, Program, prepare_environment, wait_until
 
 pytestmark = pytest.mark.apiserver
 
@@ -93,20 +95,32 @@ class RoleUser:
             user=NAME,
             token=self.token,
         )
+        config["contexts"][0]["context"]["namespace"] = self.namespace
         path.write_text(json.dumps(config))
         return path
 
-    def lock(self, folder: Path) -> LeaseLock:
+    def client(self, folder: Path) -> Any:
         from kubernetes import config
 
         new_client: Any = config.new_client_from_config  # untyped
-        client = new_client(str(self.kubeconfig(folder)))
-        return LeaseLock(client, self.namespace, LeaseLockParams(lease_name=NAME, lease_ttl=600))
+        return new_client(str(self.kubeconfig(folder)))
+
+    def lock(self, folder: Path) -> LeaseLock:
+        params = LeaseLockParams(lease_name=NAME, lease_ttl=600)
+        return LeaseLock(self.client(folder), self.namespace, params)
+
+    def elector(self, folder: Path) -> LeaderElector:
+        params = LeaderElectorParams(lease_name=NAME)
+        return LeaderElector(self.client(folder), self.namespace, params)
+
+    def requests(self) -> list[tuple[str, int]]:
+        """The verbs and statuses of its requests for Leases"""
+        name = f"system:serviceaccount:{self.namespace}:{NAME}"
+        return self.server.requests(user=name, namespace=self.namespace)
 
     def is_contended(self) -> bool:
         """Whether a candidate has left the Lease to another; the write after one read may be due"""
-        name = f"system:serviceaccount:{self.namespace}:{NAME}"
-        verbs = [verb for verb, _ in self.server.requests(user=name, namespace=self.namespace)]
+        verbs = [verb for verb, _ in self.requests()]
         return verbs.count("get") > verbs.count("create") + verbs.count("update") + 1
 
     def lease(self) -> dict[str, Any]:
@@ -166,6 +180,30 @@ def test_without_one_of_its_verbs_the_role_is_too_little(
     assert (refused.value.status, refused.value.verb) == (403, verb)
 
 
+def test_the_role_allows_an_elector_to_watch(user: RoleUser, tmp_path: Path) -> None:
+    with user.elector(tmp_path) as first, user.elector(tmp_path) as second:
+        wait_until(lambda: user.requests().count(("watch", 200)) == 2)
+        leader = first if first.wait_until_leading(1) else second
+        leader.stop()
+        assert (second if leader is first else first).wait_until_leading(PATIENCE)
+    assert 403 not in {status for _, status in user.requests()}
+
+
+def test_without_watch_an_elector_polls(
+    apiserver: ApiServer,
+    apiserver_namespace: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    user = RoleUser(apiserver, apiserver_namespace, without_verb="watch")
+    with user.elector(tmp_path) as first:
+        assert first.wait_until_leading(PATIENCE)
+        with user.elector(tmp_path) as second:
+            wait_until(lambda: caplog.text.count("a Role must allow 'watch' on leases") == 2)
+            first.stop()
+            assert second.wait_until_leading(PATIENCE)
+
+
 def test_the_role_allows_nothing_else(user: RoleUser) -> None:
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{user.namespace}/leases"
     body = {"metadata": {"name": "other"}, "spec": {}}
@@ -176,7 +214,8 @@ def test_the_role_allows_nothing_else(user: RoleUser) -> None:
         ("DELETE", f"{leases}/{NAME}", None),
         ("PATCH", f"{leases}/{NAME}", body),
         ("GET", leases, None),
-        ("GET", f"{leases}?watch=true&fieldSelector=metadata.name%3D{NAME}", None),
+        ("GET", f"{leases}?watch=true", None),
+        ("GET", f"{leases}?watch=true&fieldSelector=metadata.name%3Dother", None),
         ("POST", leases.replace(user.namespace, "default"), body),
         ("GET", f"/api/v1/namespaces/{user.namespace}/configmaps", None),
     ]
@@ -292,4 +331,15 @@ def test_a_signal_ends_an_example_in_time_though_the_server_is_silent(
         assert program.end(signal.SIGTERM, seconds=GRACE) == 0
         user.server.resume()
     assert user.lease()["holderIdentity"]
+    assert "Traceback" not in program.output
+
+
+def test_the_controller_works_and_releases_at_a_signal(user: RoleUser, tmp_path: Path) -> None:
+    with example("controller.py", tmp_path / "a") as program:
+        wait_until(lambda: "item 1 of term " in program.output)
+        holder = user.lease()["holderIdentity"]
+        assert program.end(signal.SIGTERM) == 0
+    assert holder
+    assert user.lease().get("holderIdentity", "") == ""
+    assert program.output.splitlines()[-1].endswith(" leads no more")
     assert "Traceback" not in program.output
