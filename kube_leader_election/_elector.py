@@ -34,9 +34,10 @@ class LeaderElector:
     """One candidate for one Lease, that contends in the background from `start` to `stop`.
 
     It watches the Lease, renews it in time while it leads, and takes it over the moment that it
-    is free. Every method is thread-safe and may be called in a signal handler. Three threads run
-    until `stop`, or until the interpreter exits, which releases the Lease too; callbacks have one
-    more. In a forked child it is another candidate, which has not been started.
+    is free. Every method is thread-safe and may be called in a signal handler. Four threads run
+    until `stop`, or until the interpreter exits, which releases the Lease too: one supervises, one
+    asks, and each of two connections has one. Callbacks have one more. In a forked child it is
+    another candidate, which has not been started.
     """
 
     def __init__(
