@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from ._core.news import (
     LeaderState,
     News,
+    Polled,
     RoleChanged,
     TermBegan,
     TermEnded,
@@ -90,7 +91,9 @@ class Audience:
             if news.holder_identity not in (None, view.holder_identity):
                 self._teller.new_leader(news.holder_identity)
         elif isinstance(news, Troubled):
-            logger.warning("%s%s", news.error, "; it is polled instead" if news.of_watch else "")
+            logger.warning("%s", news.error)
+        elif isinstance(news, Polled):
+            logger.warning("Lease %s is polled: %s", self._target, news.reason)
         else:
             logger.warning("Lease %s: %s", self._target, news.text)
 

@@ -130,7 +130,7 @@ class Supervisor:
         elif isinstance(step, OpenWatch):
             self._watch = self._store.watch(
                 step.resource_version,
-                open_timeout=self._timing.attempt_timeout,
+                open_timeout=self._timing.attempt_timeout / 2,
                 deliver=self._deliver_event,
             )
             self._watch.start()

@@ -65,31 +65,28 @@ class Campaign:
         self._jitter = jitter
         self._watching = Watching(timing, enabled=watches, jitter=jitter)
         self._reporter = Reporter(candidate, parties=parties)
-        self._in_flight = False
+        self._in_flight = self._gave_up = False
         self._give_up_at = self._due_at = math.inf
-        self._ready_at = -math.inf
+        self._ready_at = self._rests_until = -math.inf
         self._failures = 0
         self._stopping = False
         self._drain_until: float | None = None
         self._over_by = math.inf
-        self._due_at = math.inf
         self._may_release = False
 
     def news(self, now: Instant) -> Iterator[News]:
         """Yield what has changed since this was called last, in order."""
-        error = self._watching.take_warning()
-        if error is not None:
-            self._reporter.no_watch(error)
+        if self._drain_until is not None and self._over_by == math.inf:
+            self._leave(now, self._drain_until)
+        self._reporter.no_watch(self._watching.take_warning())
         leaving = self._drain_until is not None
         return self._reporter.news(now, leaving=leaving, stopping=self._stopping)
 
     def step(self, now: Instant) -> Step | None:
         """Return what is to be done now, which is then taken for begun; `None` if nothing is."""
-        if self._drain_until is not None and self._over_by == math.inf:
-            self._leave(now, self._drain_until)
         if self._in_flight and now.monotonic < self._over_by:
             if now.monotonic >= self._give_up_at:
-                self._give_up_at = math.inf
+                self._give_up_at, self._gave_up = math.inf, True
                 return GiveUp()
         elif self._over_by < math.inf:
             return self._release(now)
@@ -129,8 +126,11 @@ class Campaign:
         self._drain_within(timeout, now)
 
     def work_ended(self, ordinal: int, now: Instant, *, failed: bool) -> None:
-        """Work has returned, which ends the election unless the term was lost; or it `failed`."""
-        if failed or self.leads_in(ordinal, now):
+        """Work has returned, which ends the election, or has `failed`.
+
+        It does not where the work has returned because its term was lost, or is given up.
+        """
+        if failed or (self.leads_in(ordinal, now) and self._drain_until is None):
             self.stop(now)
         self._reporter.finished(Party.WORK, ordinal)
 
@@ -162,14 +162,14 @@ class Campaign:
 
     def _contends_at(self, now: Instant) -> float:
         leading = self._candidate.is_leader(now)
-        if self._reporter.is_held_back(now) or (self._drain_until is not None and not leading):
+        if self._reporter.is_held_back(now):
             return math.inf
         at = self._candidate.acts_at(now)
         if not leading:
             lease = self._candidate.lease
             duration = lease.lease_duration_seconds if lease else self._timing.lease_ttl
             at = min(at, self._watching.look_at(duration))
-        return max(at, self._ready_at)
+        return max(at, self._ready_at, self._rests_until)
 
     def _contend(self, now: Instant) -> Attempt:
         leading = self._candidate.is_leader(now)
@@ -182,37 +182,35 @@ class Campaign:
         return self._attempt(steps, now, now.monotonic + timeout)
 
     def _leave(self, now: Instant, drain_until: float) -> None:
-        """Begin to end the term for good, if no party needs it any more or none has time left."""
+        """End the term for good, if no party needs it any more or none has time left."""
         self._may_release = not self._reporter.is_engaged
         if self._may_release or now.monotonic >= drain_until:
+            self._candidate.end_term()
             patience = self._timing.attempt_timeout / 2
             self._over_by = now.monotonic + 2 * patience
             if self._in_flight:
                 is_worth_it = self._may_release and self._candidate.may_hold
                 self._give_up_at = now.monotonic + (patience if is_worth_it else 0.0)
-            if not self._may_release:
-                self._candidate.end_term()
 
     def _release(self, now: Instant) -> Step | None:
         if self._may_release and self._candidate.may_hold and now.monotonic < self._over_by:
             self._may_release = False
             return self._attempt(step_down(self._candidate, now), now, self._over_by)
-        self._candidate.end_term()
         if self._stopping:
             return Finish()
         self._drain_until, self._over_by = None, math.inf
-        self._ready_at = now.monotonic + self._timing.lease_ttl
-        return None
+        self._rests_until = now.monotonic + self._timing.lease_ttl
+        return self._watching.step(now)
 
     def _attempt(self, steps: Conversation, now: Instant, deadline_at: float) -> Attempt:
-        self._in_flight, self._due_at = True, deadline_at
+        self._in_flight, self._gave_up, self._due_at = True, False, deadline_at
         return Attempt(self._talk(steps, now), deadline_at)
 
     def _talk(self, steps: Conversation, began: Instant) -> Generator[Request, Arrival, None]:
         answer: Answer | None = None
         try:
             request = next(steps)
-            while True:
+            while not self._gave_up:
                 answer, now = yield request
                 request = steps.send((answer, now))
         except StopIteration:
@@ -226,11 +224,12 @@ class Campaign:
                 raise
             self._failures += 1
             status = answer.status if isinstance(answer, Failed) else None
-            self._reporter.attempt_failed(error, status)
+            if not self._gave_up:
+                self._reporter.attempt_failed(error, status)
             self._ready_at = self._retries_at(answer, began, now)
         self._watching.attempted(began)
         self._in_flight = False
-        self._give_up_at = math.inf
+        self._give_up_at = self._due_at = math.inf
 
     def _retries_at(self, answer: Answer, began: Instant, now: Instant) -> float:
         asked = (answer.retry_after if isinstance(answer, Failed) else None) or 0.0

@@ -44,6 +44,7 @@ class Candidate:
         self.news = 0
         self._observed = Observation(lease_ttl=timing.lease_ttl)
         self._may_create_again_until = -math.inf
+        self._saw_another_at = self._may_renew_at = -math.inf
         self._recognised = False
         self._term: Term | None = None
         self._era = object()
@@ -100,7 +101,7 @@ class Candidate:
         :raises Exception: the answer's error, where it is a failure.
         """
         self._recognised = False
-        if isinstance(request, Create) or isinstance(answer, Conflict):
+        if isinstance(request, Create):
             self._may_create_again_until = -math.inf
         if isinstance(answer, Failed):
             raise answer.error
@@ -152,7 +153,7 @@ class Candidate:
         if seen is None:
             return self._may_create_at(now)
         if self._is_ours_to_write(seen.record):
-            return now.monotonic
+            return max(now.monotonic, self._may_renew_at)
         return self._free_at(seen.record, now)
 
     @property
@@ -187,11 +188,17 @@ class Candidate:
 
     def _see(self, found: Found, now: Instant) -> None:
         record = found.record
+        is_news = self._observed.is_news(record)
         self._observed.see(found, now)
+        if record.holder_identity not in (None, self._holder_id):
+            self._saw_another_at = now.monotonic
         self._may_create_again_until = -math.inf
         sent = self._writes.committed_as(record)
         if sent is not None:
             self._recognised = True
+            if is_news and sent.is_create and sent.anchor.monotonic < self._saw_another_at:
+                # The Lease was deleted under another, who may believe to lead still.
+                self._may_renew_at = self._observed.wait_all_out(now)
             self._confirm(sent, record, now)
         elif not self._writes.is_last(record) and self._supersedes_ours(record):
             self.end_term()
@@ -245,9 +252,12 @@ class Candidate:
 
     def _renewal_is_due(self, now: Instant) -> bool:
         """Always, unless a write whose answer was lost has just proved to be young enough."""
+        term = self.term(now)
+        if term is None:
+            return now.monotonic >= self._may_renew_at
         if not self._recognised:
             return True
-        return self.remaining(now) <= self._timing.belief - self._timing.renew_interval
+        return now.monotonic >= term.anchor.monotonic + self._timing.renew_interval
 
     def _supersedes_ours(self, record: LeaseRecord) -> bool:
         """Whether `record` came after our last write; in doubt, whether it is another's."""

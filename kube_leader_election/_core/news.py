@@ -57,10 +57,16 @@ class RoleChanged:
 
 @dataclass(frozen=True)
 class Troubled:
-    """An attempt, or the watch, has failed in a way in which the one before did not."""
+    """An attempt has failed in a way in which the one before did not."""
 
     error: Exception
-    of_watch: bool
+
+
+@dataclass(frozen=True)
+class Polled:
+    """The Lease is polled instead of watched, for this reason."""
+
+    reason: Exception | str
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Warned:
     text: str
 
 
-News = TermBegan | TermStopping | TermEnded | RoleChanged | Troubled | Warned
+News = TermBegan | TermStopping | TermEnded | RoleChanged | Troubled | Polled | Warned
 
 
 class Reporter:
@@ -84,7 +90,7 @@ class Reporter:
         self.held_back_since = math.inf
         self._role = RoleChanged(LeaderState.STANDBY, None)
         self._last_trouble: object = None
-        self._troubles: list[Troubled] = []
+        self._troubles: list[Troubled | Polled] = []
 
     @property
     def is_engaged(self) -> bool:
@@ -112,11 +118,12 @@ class Reporter:
         trouble = (type(error), type(error.__cause__), status)
         if trouble != self._last_trouble:
             self._last_trouble = trouble
-            self._troubles.append(Troubled(error, of_watch=False))
+            self._troubles.append(Troubled(error))
 
-    def no_watch(self, error: Exception) -> None:
-        """There is no watch, because of `error`."""
-        self._troubles.append(Troubled(error, of_watch=True))
+    def no_watch(self, reason: Exception | str | None) -> None:
+        """There is no watch, for this reason if it is to be told."""
+        if reason is not None:
+            self._troubles.append(Polled(reason))
 
     def news(self, now: Instant, *, leaving: bool, stopping: bool) -> Iterator[News]:
         """Yield what has changed since this was called last.

@@ -96,6 +96,10 @@ class Observation:
         since = now.monotonic if self._absent_since is None else self._absent_since
         return _after(since, self._longest_duration)
 
+    def wait_all_out(self, now: Instant) -> float:
+        """Return when nobody believes any more to lead by what was written until `now`."""
+        return _after(now.monotonic, self._longest_duration)
+
 
 def _after(since: float, seconds: int) -> float:
     try:

@@ -24,6 +24,11 @@ class SentWrite:
     anchor: Instant
     era: object
 
+    @property
+    def is_create(self) -> bool:
+        """Whether there was to be no Lease before it."""
+        return self.replaced_version is None and self.record.uid is None
+
     def is_what(self, seen: LeaseRecord) -> bool:
         """Whether `seen`, as read from the server, is this write, committed."""
         if self.record.uid is None:

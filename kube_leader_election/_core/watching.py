@@ -44,12 +44,14 @@ class Watching:
         self._enabled = enabled
         self._is_open = self._is_closing = False
         self._telling_since: float | None = None
-        self._failures = 0
+        self._failures = self._errors = 0
         self._open_at = self._poll_at = self._heard_at = -math.inf
         self.must_read = True
         self._version: str | None = None
+        self._told: str | None = None
         self._behind_since = math.inf
-        self._warning: Exception | None = None
+        self._is_excused = False
+        self._warning: Exception | str | None = None
 
     def step(self, now: Instant) -> OpenWatch | CloseWatch | None:
         """Return what is to be done now, which is then taken for done."""
@@ -59,6 +61,7 @@ class Watching:
             self._is_closing, self._behind_since = True, math.inf
             return CloseWatch()
         self._is_open, self._behind_since = True, now.monotonic
+        self._told = self._version
         return OpenWatch(self._version)
 
     def acts_at(self) -> float:
@@ -92,12 +95,13 @@ class Watching:
             self._version = version or self._version
             return
         shown = integer_version(version)
-        told = integer_version(self._version) if self._version else 0
+        told = integer_version(self._told) if self._told else 0
         if shown is None or told is None or shown == told:
             return
         if shown < told:
             # After a restore of etcd the watch would wait for what may come in years.
-            self._version, self._behind_since = version, -math.inf
+            self._version = self._told = version
+            self._behind_since = -math.inf
         else:
             self._behind_since = min(self._behind_since, now.monotonic)
 
@@ -111,18 +115,19 @@ class Watching:
         elif isinstance(event, Bookmark):
             self._goes_on_from(event.resource_version)
         else:
-            self._heard_at = now.monotonic
-            self._goes_on_from(event.record.resource_version)
+            self._heard_at, self._behind_since = now.monotonic, math.inf
+            self._told = event.record.resource_version
+            self._goes_on_from(self._told)
 
-    def take_warning(self) -> Exception | None:
+    def take_warning(self) -> Exception | str | None:
         """Return why there is no watch, once for each time that it does not come about."""
         warning, self._warning = self._warning, None
         return warning
 
     def _goes_on_from(self, version: str | None) -> None:
-        self._failures = 0
+        self._failures = self._errors = 0
+        self._is_excused = False
         self._version = version
-        self._behind_since = math.inf
 
     def _ended(self, end: WatchEnded, now: Instant) -> None:
         since, self._telling_since = self._telling_since, None
@@ -138,9 +143,11 @@ class Watching:
             backoff = LONGEST_BACKOFF
         if stalled or end.error is not None or not lasted:
             self._failures += 1
-        refused = end.status in (_UNAUTHORIZED, _FORBIDDEN)
-        if end.error is not None and self._failures == (1 if refused else 2):
-            self._warning = end.error
+        if stalled or end.error is not None:
+            self._errors += 1
+            refused = end.status in (_UNAUTHORIZED, _FORBIDDEN)
+            if not self._is_excused and (refused or self._errors > 1):
+                self._is_excused, self._warning = True, end.error or "its watch stalls"
         backoff = min(LONGEST_BACKOFF, max(backoff, end.retry_after or 0.0))
         self._open_at = now.monotonic + self._jittered(backoff)
         spread = self._timing.retry_period * self._jitter()

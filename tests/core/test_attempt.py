@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from kube_leader_election._core.attempt import LeaseLockResult
+from kube_leader_election._core.attempt import LeaseLockResult, acquire_or_renew, step_down
+from kube_leader_election._core.candidate import Candidate
 from kube_leader_election._core.messages import (
     Absent,
     Create,
@@ -409,6 +410,77 @@ def test_deletions_between_conflicts_do_not_lengthen_an_attempt() -> None:
     talk.found(lease(None, version=8), at(1))
     with pytest.raises(Trouble, match="409"):
         talk.conflict(at(1))
+
+
+# What is known already is acted on without a read.
+
+
+def known(candidate: Candidate, seconds: float) -> Talk[LeaseLockResult]:
+    return Talk(acquire_or_renew(candidate, at(seconds)))
+
+
+def test_a_known_lease_of_ours_is_renewed_without_a_read() -> None:
+    leading, _ = leader(version=2)
+    talk = known(leading, 3)
+    assert isinstance(talk.request, Replace)
+    assert talk.request.intent is Intent.RENEW
+    assert talk.request.base.record.resource_version == "2"
+    assert talk.written.renew_time == time_at(3)
+    assert talk.stored(at(4), version=3).result.fencing_token == 2
+    assert leading.is_leader(at(3 + BELIEF - 0.001))
+    assert not leading.is_leader(at(3 + BELIEF))
+
+
+def test_a_known_lease_that_is_free_or_expired_is_taken_over_without_a_read() -> None:
+    for holder, since in ((None, 0.0), ("b", 10.0)):
+        standby = candidate(skew=None)
+        standby.observe(lease(holder, version=4), at(0))
+        talk = known(standby, since)
+        assert intent(talk) is Intent.ACQUIRE
+        assert talk.stored(at(since), version=5).result.acquired_lease
+        assert talk.asked == talk.asked[:1]
+
+
+def test_a_known_absence_is_followed_by_a_create_without_a_read() -> None:
+    standby = candidate()
+    standby.observe(lease("b", version=4), at(0))
+    standby.observe_deletion(lease("b", version=5).record, at(1))
+    assert known(standby, 10.999).request == Read()
+    assert isinstance(known(standby, 11).request, Create)
+
+
+def test_where_there_is_nothing_to_write_by_what_is_known_the_lease_is_read() -> None:
+    standby = candidate(skew=None)
+    standby.observe(lease("b", version=4), at(0))
+    talk = known(standby, 9.999)
+    assert talk.request == Read()
+    assert not talk.found(lease("b", version=5, renewed=9), at(10)).result
+
+
+def test_what_was_known_and_is_not_so_any_more_is_a_conflict_and_then_read() -> None:
+    standby = candidate(skew=None)
+    standby.observe(lease(None, version=4), at(0))
+    talk = known(standby, 1).conflict(at(1))
+    assert talk.request == Read()
+    assert not talk.found(lease("c", version=5, renewed=1), at(1)).result
+
+
+def test_a_known_lease_of_ours_is_released_without_a_read() -> None:
+    leading, _ = leader(version=2)
+    talk = Talk(step_down(leading, at(1)))
+    assert not leading.is_leader(at(1))
+    assert isinstance(talk.request, Replace)
+    assert talk.request.intent is Intent.RELEASE
+    assert talk.stored(at(1), version=3).result.released
+    assert len(talk.asked) == 1
+
+
+def test_where_nothing_known_is_ours_to_release_the_lease_is_read() -> None:
+    standby = candidate()
+    standby.observe(lease("b", version=4), at(0))
+    talk = Talk(step_down(standby, at(1)))
+    assert talk.request == Read()
+    assert not talk.found(lease("b", version=4), at(1)).result.released
 
 
 # What is no answer raises, and changes nothing.

@@ -200,6 +200,17 @@ def test_records_that_differ_in_any_field_do_not_say_the_same(change: dict[str, 
     assert not held().says_the_same_as(held(**change))
 
 
+@pytest.mark.parametrize("strategy", [None, "", 3, True, ["x"], object()])
+def test_a_strategy_that_is_absent_or_odd_is_none(strategy: object) -> None:
+    assert held(strategy=strategy).strategy is None
+
+
+def test_records_say_the_same_whoever_appoints_their_holder() -> None:
+    assert held(strategy="OldestEmulationVersion").strategy == "OldestEmulationVersion"
+    assert held(strategy="OldestEmulationVersion").says_the_same_as(held())
+    assert held().says_the_same_as(held(strategy="another"))
+
+
 def test_records_of_two_leases_of_one_name_do_not_say_the_same() -> None:
     assert not read({}, uid="u").says_the_same_as(read({}, uid="v"))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kube_leader_election._core.attempt import StepDownResult
 from kube_leader_election._core.candidate import Candidate
 from kube_leader_election._core.messages import Create, Found, Instant, Intent, Read, Replace
+from kube_leader_election._core.timing import lock_timing
 
 from .talk import (
     BELIEF,
@@ -670,6 +671,305 @@ def test_a_leader_deleted_while_stepping_down_makes_no_new_lease() -> None:
     leading, stored = leader(version=2)
     talk = stepping_down(leading).found(stored, at(1)).absent(at(1))
     assert not talk.result.released
+
+
+# The number and the end of a term.
+
+
+def test_terms_are_numbered_and_a_renewal_keeps_the_number() -> None:
+    leading, stored = leader(version=2)
+    attempt(leading).found(stored, at(5)).stored(at(5), version=3)
+    term = leading.term(at(5))
+    assert term is not None
+    assert term.ordinal == 1
+    free = lease(None, version=4)
+    attempt(leading).found(free, at(6)).stored(at(6), version=5)
+    term = leading.term(at(6))
+    assert term is not None
+    assert (term.ordinal, term.token) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("wall_counts", "elapsed", "wall", "ends_at"),
+    [
+        (False, 1, 1, BELIEF),
+        (False, 1, 5, BELIEF),
+        (True, 1, 1, BELIEF),
+        (True, 1, 5, BELIEF - 4),
+        (True, 1, -5, BELIEF),
+        (True, 4, 4.5, BELIEF - 0.5),
+    ],
+)
+def test_a_term_ends_its_belief_after_its_anchor_or_sooner_where_the_machine_slept(
+    wall_counts: bool, elapsed: float, wall: float, ends_at: float
+) -> None:
+    leading, _ = leader(wall_ends_term=wall_counts)
+    now = at(elapsed, wall=wall)
+    term = leading.term(now)
+    assert term is not None
+    assert term.ends_at(now) == pytest.approx(ends_at)
+    assert term.remaining(now) == pytest.approx(ends_at - elapsed)
+
+
+# When there is something to write.
+
+
+def watching(*, skew: float | None = None, heeds_strategy: bool = False) -> Candidate:
+    """A candidate as an elector has it."""
+    timing = lock_timing(lease_ttl=TTL, max_clock_skew=skew, call_timeout=None)
+    return Candidate("a", timing, adopts=False, heeds_strategy=heeds_strategy)
+
+
+def test_who_knows_nothing_may_act_at_once() -> None:
+    assert watching().acts_at(at(3)) == 3
+
+
+def test_a_leader_acts_a_third_of_its_belief_after_its_anchor() -> None:
+    leading, stored = leader()
+    assert leading.acts_at(at(1)) == pytest.approx(BELIEF / 3)
+    attempt(leading).found(stored, at(3)).stored(at(3.5), version=3)
+    assert leading.acts_at(at(4)) == pytest.approx(3 + BELIEF / 3)
+
+
+def test_who_holds_the_lease_but_leads_no_more_acts_at_once() -> None:
+    leading, _ = leader()
+    assert leading.acts_at(at(BELIEF)) == BELIEF
+
+
+def test_a_free_lease_is_acted_on_at_once() -> None:
+    standby = watching()
+    standby.observe(lease(None), at(1))
+    assert standby.acts_at(at(2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("skew", "renewed", "seen", "duration", "acts_at"),
+    [
+        (None, 0, 3, 10, 13),
+        (None, -1000, 3, 10, 13),
+        (None, 0, 3, 1, 4),
+        (0.0, 0, 3, 10, 10),
+        (2.0, 0, 3, 10, 12),
+        (2.0, 0, 1, 10, 11),
+        (0.0, 1000, 3, 10, 13),
+        (0.0, -1000, 3, 10, 5),
+        (0.0, -5, 3, 10, 5.000001),
+        (0.0, -5.000001, 3, 10, 5),
+    ],
+)
+def test_another_s_lease_is_acted_on_when_it_has_expired_by_either_rule(
+    skew: float | None, renewed: float, seen: float, duration: int, acts_at: float
+) -> None:
+    standby = watching(skew=skew)
+    standby.observe(lease("b", renewed=renewed, duration=duration), at(seen))
+    assert standby.acts_at(at(5)) == pytest.approx(acts_at, abs=1e-9)
+
+
+@pytest.mark.parametrize(("skew", "acts_at"), [(None, 13), (0.0, 5)])
+def test_without_a_time_of_renewal_only_the_wall_rule_takes_a_lease_for_expired(
+    skew: float | None, acts_at: float
+) -> None:
+    standby = watching(skew=skew)
+    standby.observe(lease("b", acquire_time=None, renew_time=None), at(3))
+    assert standby.acts_at(at(5)) == acts_at
+
+
+@pytest.mark.parametrize(
+    ("duration", "acts_at"),
+    [(2**31 - 1, 2.0**31 + 2), (10**300, 1e300), (10**400, float("inf"))],
+    ids=["int32", "a float", "no float"],
+)
+@pytest.mark.parametrize("skew", [None, 0.0])
+def test_a_promise_longer_than_any_calendar_is_kept(
+    duration: int, acts_at: float, skew: float | None
+) -> None:
+    standby = watching(skew=skew)
+    standby.observe(lease("b", duration=duration, renewed=3), at(3.0))
+    assert standby.acts_at(at(5)) == pytest.approx(acts_at)
+
+
+@given(
+    skew=st.none() | st.floats(0, 3),
+    renewed=st.floats(-30, 30),
+    seen=st.floats(0, 10),
+    duration=st.integers(1, 30),
+    later=st.floats(0, 40),
+)
+def test_what_is_due_is_written_and_what_is_not_due_is_not(
+    skew: float | None, renewed: float, seen: float, duration: int, later: float
+) -> None:
+    standby = watching(skew=skew)
+    standby.observe(lease("b", renewed=renewed, duration=duration), at(seen))
+    now = at(seen + later)
+    due = standby.acts_at(now)
+    assert (standby.compose_claim(now) is not None) == (due <= now.monotonic)
+    # The wall clock counts whole microseconds.
+    assert standby.compose_claim(at(due + 3e-6)) is not None
+    if due > now.monotonic + 3e-6:
+        assert standby.compose_claim(at(due - 3e-6)) is None
+
+
+@pytest.mark.parametrize(("duration", "acts_at"), [(3, 14), (10, 14), (30, 34)])
+def test_after_a_deletion_the_lease_may_be_made_after_the_longest_duration_seen(
+    duration: int, acts_at: float
+) -> None:
+    standby = watching()
+    standby.observe(lease("b", duration=duration), at(0))
+    standby.observe_deletion(lease("b", version=2).record, at(4))
+    assert standby.acts_at(at(5)) == acts_at
+    assert standby.acts_at(at(50)) == acts_at
+
+
+def test_an_absence_is_not_counted_from_a_conflict_that_shows_that_there_is_a_lease() -> None:
+    standby = watching()
+    talk = attempt(standby).absent(at(0)).conflict(at(1))
+    assert standby.acts_at(at(2)) == 2 + TTL
+    talk.absent(at(3))
+    assert standby.acts_at(at(5)) == 3 + TTL
+
+
+def test_a_leader_may_create_a_deleted_lease_at_once_until_its_term_would_have_ended() -> None:
+    leading, stored = leader(version=2)
+    leading.observe_deletion(with_version(stored, 3).record, at(4))
+    assert not leading.is_leader(at(4))
+    assert leading.acts_at(at(4)) == 4
+    assert leading.acts_at(at(BELIEF - 0.001)) == BELIEF - 0.001
+    assert leading.acts_at(at(BELIEF)) == 4 + TTL
+
+
+@pytest.mark.parametrize("overtaken_by_deletion", [True, False])
+def test_a_conflict_takes_the_leave_to_create_at_once_only_if_it_is_not_the_deletion_s_own(
+    overtaken_by_deletion: bool,
+) -> None:
+    leading, stored = leader(version=2)
+    talk = attempt(leading).found(stored, at(1))
+    if overtaken_by_deletion:
+        leading.observe_deletion(with_version(stored, 3).record, at(2))
+    talk.conflict(at(2)).absent(at(2))
+    assert isinstance(talk.request, Create)
+    talk.conflict(at(2)).absent(at(2))
+    assert not leading.is_leader(at(2))
+    assert leading.acts_at(at(2)) == 2 + TTL
+
+
+def test_a_create_that_commits_after_another_held_the_lease_is_no_reason_to_act_at_once() -> None:
+    standby = watching()
+    standby.observe(lease("b", version=1), at(0))
+    standby.observe_deletion(lease("b", version=2).record, at(1))
+    talk = attempt(standby).absent(at(1 + TTL))
+    create = talk.request
+    talk.failed(at(12))
+    standby.observe(lease("b", version=3, uid="uid-2", renewed=11), at(13))
+    # Deleted again while b leads, which nobody has told yet.
+    standby.observe(as_stored(create, version=5, uid="uid-3"), at(14))
+    assert not standby.is_leader(at(14))
+    assert standby.acts_at(at(14)) >= 13 + TTL
+
+
+# Who leads, and whether there may be something to release.
+
+
+def test_nobody_is_known_to_lead_at_first() -> None:
+    assert watching().holder(at(0)) is None
+
+
+def test_a_leader_s_holder_is_itself_and_after_its_term_nobody() -> None:
+    leading, _ = leader()
+    assert leading.holder(at(1)) == "a"
+    assert leading.holder(at(BELIEF)) is None
+
+
+def test_another_leads_until_its_promise_is_over() -> None:
+    standby = watching()
+    standby.observe(lease("b"), at(1))
+    assert standby.holder(at(10.999)) == "b"
+    assert standby.holder(at(11)) is None
+
+
+def test_nobody_leads_by_a_free_lease_or_by_none() -> None:
+    standby = watching()
+    standby.observe(lease(None), at(1))
+    assert standby.holder(at(1)) is None
+    standby.observe(lease("b", version=2), at(2))
+    assert standby.holder(at(2)) == "b"
+    standby.observe_deletion(lease("b", version=3).record, at(3))
+    assert standby.holder(at(3)) is None
+
+
+def test_a_namesake_leads_too() -> None:
+    standby = watching()
+    standby.observe(lease("a"), at(1))
+    assert standby.holder(at(1)) == "a"
+    assert not standby.is_leader(at(1))
+
+
+def test_who_has_claimed_nothing_has_nothing_to_release() -> None:
+    standby = watching()
+    assert not standby.may_hold
+    standby.observe(lease("b"), at(0))
+    assert not standby.may_hold
+    standby.observe(lease("a", version=2, renewed=1), at(1))
+    assert not standby.may_hold
+
+
+def test_what_is_ours_or_may_be_is_to_be_released_until_it_is() -> None:
+    leading, stored = leader(version=2)
+    assert leading.may_hold
+    leading.end_term()
+    assert leading.may_hold
+    stepping_down(leading).found(stored, at(1)).stored(at(1), version=3)
+    assert not leading.may_hold
+
+
+def test_a_claim_without_an_answer_may_have_to_be_released() -> None:
+    trying = watching()
+    attempt(trying).found(lease(None), at(0)).failed(at(1))
+    assert trying.may_hold
+
+
+def test_a_lease_that_another_has_taken_is_not_ours_to_release() -> None:
+    leading, _ = leader(version=2)
+    leading.observe(lease("b", version=3), at(1))
+    assert not leading.may_hold
+
+
+# A Lease whose holder Kubernetes appoints.
+
+
+@pytest.mark.parametrize("holder", [None, "b", "a"])
+def test_a_lease_with_a_strategy_is_left_alone_for_ever(holder: str | None) -> None:
+    standby = watching(heeds_strategy=True)
+    standby.observe(lease(holder, strategy="S"), at(0))
+    assert standby.acts_at(at(100)) == float("inf")
+    assert standby.compose_claim(at(100)) is None
+    assert standby.holder(at(100)) == holder
+    warning = standby.take_warning()
+    assert warning is not None
+    assert "'S'" in warning
+    standby.observe(lease(holder, strategy="S", version=2, renewed=1), at(1))
+    assert standby.take_warning() is None
+
+
+def test_who_does_not_heed_strategies_contends_all_the_same() -> None:
+    standby = watching()
+    standby.observe(lease(None, strategy="S"), at(0))
+    assert standby.acts_at(at(0)) == 0
+    assert standby.compose_claim(at(0)) is not None
+    assert standby.take_warning() is None
+
+
+def test_a_strategy_that_appears_ends_no_term_but_lets_it_lapse() -> None:
+    leading = watching(heeds_strategy=True)
+    talk = attempt(leading).absent(at(0)).stored(at(0), version=1)
+    assert talk.result
+    mine = leading.lease
+    assert mine is not None
+    leading.observe(Found(replace(mine, strategy="S", resource_version="2")), at(1))
+    assert leading.is_leader(at(1))
+    assert leading.acts_at(at(1)) == float("inf")
+    assert leading.compose_claim(at(5)) is None
+    assert not leading.is_leader(at(BELIEF))
+    assert leading.holder(at(BELIEF)) is None
 
 
 # Two candidates on clocks that are wrong within what is declared never lead at once.
