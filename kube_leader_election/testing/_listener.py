@@ -57,11 +57,12 @@ class Listener:
         """Connections are refused, and those that were open are cut, until `open` is called."""
         with self._lock:
             self._refusals += 1
-        if self._socket is not None:
+        # Taken out first: the thread that it wakes must not take it for the one that is served.
+        listening, self._socket = self._socket, None
+        if listening is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
-            self._socket = None
+                listening.shutdown(socket.SHUT_RDWR)
+            listening.close()
         self.cut()
 
     def cut(self) -> None:

@@ -7,8 +7,10 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.watch import Watch
 
 from kube_leader_election import GetLeaseError, LeaseLock, LeaseLockParams
-from kube_leader_election.testing import ApiServer, UnmetFaultsError, faults
+from kube_leader_election.testing import ApiServer, UnmetFaultsError, _listener, faults
 from tests.programs import wait_until
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
@@ -268,6 +270,16 @@ def test_no_thread_socket_or_file_is_left_after_100_starts_and_ends() -> None:
     assert set(threading.enumerate()) - threads == set()
     assert descriptors() <= open_before
     assert [folder for folder in folders if folder.exists()] == []
+
+
+def test_a_server_ends_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
+    monkeypatch.setattr(_listener, "time", clock)
+    for _ in range(100):
+        with ApiServer():
+            pass
+    assert pauses == []
 
 
 def test_the_end_of_the_server_ends_watches_hung_requests_and_handshakes() -> None:
