@@ -40,8 +40,8 @@ class Election:
         clock: Clock,
     ) -> None:
         self.holder_id = holder_id
-        self.process = process_id()
-        self.is_started = False
+        self._process = process_id()
+        self.is_started = self.is_working = False
         self._is_stopped = False
         self._start_turn = threading.Lock()
         self._store = store
@@ -55,6 +55,16 @@ class Election:
         )
         self._teller = Teller(callbacks, finished=self._end_callbacks, failed=self._give_up)
         self._audience = Audience(target, holder_id, self._teller, self._remaining)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that it belongs to, and not a child of that."""
+        return self._process == process_id()
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether `start` was called, and maybe has returned."""
+        return self._start_turn.locked()
 
     @property
     def view(self) -> View:
@@ -95,7 +105,7 @@ class Election:
 
     def term(self) -> Term | None:
         """Return the term in which this process leads now."""
-        if self.process != process_id():
+        if not self.is_here:
             return None
         return self._candidate.term(look_at(self._clock))
 
@@ -105,7 +115,8 @@ class Election:
             return True
         if self._supervisor.failed:
             return False
-        return self._audience.over.is_set() or self._supervisor.overdue() <= tolerance
+        is_done = self._audience.over.is_set() and not (self.is_working or self._teller.is_alive)
+        return is_done or self._supervisor.overdue() <= tolerance
 
     def check(self) -> None:
         """:raises LeaderElectionError: our thread has died, of a defect that it has logged."""
@@ -128,7 +139,8 @@ class Election:
 
     def waits_for(self, thread: threading.Thread) -> bool:
         """Whether the end of the election may wait for this thread."""
-        return thread in (self._runs_on, self._teller.thread, self._supervisor.thread)
+        needed = (self._runs_on, self._teller.thread)
+        return thread in needed or self._supervisor.runs_on(thread)
 
     def wait_for_a_term(self, timeout: float | None) -> Leadership | None:
         """We lead, in the term that is returned; `None`: not in time, or the election is over."""
@@ -179,7 +191,7 @@ class Election:
 
 def _stop_all() -> None:
     """At the exit of the interpreter, release what nobody has stopped."""
-    elections = [election for election in list(_running) if election.process == process_id()]
+    elections = [election for election in list(_running) if election.is_here]
     for election in elections:
         election.stop(DRAIN_TIMEOUT_AT_EXIT)
     for election in elections:

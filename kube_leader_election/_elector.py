@@ -146,9 +146,10 @@ class LeaderElector:
         signal handler, it only asks. May be repeated; does nothing where nothing was started.
         """
         election = self._elections.get(process_id())
-        if election is not None and election.is_started:
+        if election is not None and election.is_starting:
             election.stop()
-            if wait and not election.waits_for(threading.current_thread()):
+            is_over_soon = election.is_started  # a signal handler may interrupt the start
+            if wait and is_over_soon and not election.waits_for(threading.current_thread()):
                 election.wait_until_over()
 
     def run(self, work: Callable[[Leadership], object], *, stop_on: Iterable[Signals] = ()) -> None:
@@ -170,8 +171,9 @@ class LeaderElector:
             try:
                 self._work(election, runner, work)
             finally:
-                election.abandon_work()
-                election.wait_until_over()
+                if election.is_here:
+                    election.abandon_work()
+                    election.wait_until_over()
         election.check()
 
     def changes(self) -> Iterator[LeaderState]:
@@ -225,8 +227,9 @@ class LeaderElector:
     def _work(
         self, election: Election, runner: Runner, work: Callable[[Leadership], object]
     ) -> None:
-        while (leadership := runner.get()) is not None:
-            failed = True
+        # A child that the work forks, and that returns from it, is no part of the election.
+        while election.is_here and (leadership := runner.get()) is not None:
+            failed = election.is_working = True
             try:
                 work(leadership)
                 failed = False
@@ -235,6 +238,7 @@ class LeaderElector:
                     raise
                 failed = False
             finally:
+                election.is_working = False
                 election.end_work(leadership, failed=failed)
 
     def _started(self) -> Election:

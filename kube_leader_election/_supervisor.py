@@ -88,6 +88,10 @@ class Supervisor:
         if self._watch is not None and self._watch.thread.ident is not None:
             self._watch.thread.join(timeout)
 
+    def runs_on(self, thread: threading.Thread) -> bool:
+        """Whether the end of the election needs this thread."""
+        return thread in (self.thread, self._requests.thread)
+
     def overdue(self) -> float:
         """Return for how many seconds this thread, an answer or the end of work is overdue."""
         return self._clock.monotonic() - self._overdue_at
@@ -97,6 +101,7 @@ class Supervisor:
             while not self._is_over:
                 self._turn()
             self._tell_news(look_at(self._clock))
+            self._overdue_at = self._campaign.stuck_since()
         except BaseException:  # noqa: BLE001 (a defect must not go unnoticed)
             self.failed = True
             logger.exception("Lease %s: the election has ended by a defect", self._target)

@@ -58,6 +58,11 @@ class Teller:
         if self._callbacks.any:
             self.thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody is called, or may still be."""
+        return self.thread.is_alive()
+
     def join(self, timeout: float) -> None:
         """The thread has ended, or `timeout` seconds are over."""
         if self.thread.ident is not None:
@@ -98,7 +103,8 @@ class Teller:
 
     def _end(self, leadership: Leadership) -> None:
         call = self._callbacks.on_stopped_leading
-        if self._told is leadership and call is not None:
+        was_told, self._told = self._told is leadership, None
+        if was_told and call is not None:
             self._call("on_stopped_leading", call)
         self._finished(leadership)
 

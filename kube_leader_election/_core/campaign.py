@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .attempt import Arrival, acquire_or_renew, step_down
 from .candidate import Candidate
-from .messages import Absent, Answer, Deleted, Failed, Found, Instant, Request, WatchEvent
+from .messages import Absent, Answer, Deleted, Failed, Found, Instant, Read, Request, WatchEvent
 from .news import News, Party, Reporter
 from .timing import ElectorTiming
 from .watching import LONGEST_BACKOFF, CloseWatch, Jitter, OpenWatch, Watching
@@ -210,8 +210,10 @@ class Campaign:
         answer: Answer | None = None
         try:
             request = next(steps)
-            while not self._gave_up:
+            while not self._is_given_up():
                 answer, now = yield request
+                if isinstance(request, Read) and self._is_given_up():
+                    break  # it could only lead to a write
                 request = steps.send((answer, now))
         except StopIteration:
             self._failures = 0
@@ -230,6 +232,9 @@ class Campaign:
         self._watching.attempted(began)
         self._in_flight = False
         self._give_up_at = self._due_at = math.inf
+
+    def _is_given_up(self) -> bool:
+        return self._gave_up
 
     def _retries_at(self, answer: Answer, began: Instant, now: Instant) -> float:
         asked = (answer.retry_after if isinstance(answer, Failed) else None) or 0.0

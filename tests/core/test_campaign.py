@@ -669,6 +669,23 @@ def test_a_stop_lets_the_attempt_in_flight_be_answered_and_then_releases() -> No
     assert world.server.record.holder_identity is None
 
 
+def test_an_attempt_that_was_given_up_makes_no_further_request_whatever_it_is_answered() -> None:
+    world, leader = leading(watches=False, hangs=True)
+    world.run(3)
+    assert world.server.record is not None
+    world.server.put(world.server.record)
+    leader.fate = lambda _: late(0.9)
+    world.run(3.5)
+    leader.stop()
+    world.run(4.6)
+    assert leader.gave_up == [4.5]
+    leader.fate = lambda _: Fate()
+    world.run(20)
+    kinds = [kind for _, kind in leader.kinds(3)]
+    assert kinds == ["renew", "release", "read", "release"]
+    assert leader.finished_at == pytest.approx(D / 3 + 1.8)
+
+
 @pytest.mark.parametrize("stopped_at", [3.4, 4.0, 5.2])
 @pytest.mark.parametrize("hangs", [True, False])
 def test_a_stop_is_over_within_one_attempt_s_time_whatever_hangs(
