@@ -1,0 +1,1 @@
+"""What the elector promises in figures, measured: ``python -m tests.measured``"""
