@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import random
 import threading
 
@@ -57,11 +58,6 @@ class Election:
         self._audience = Audience(target, holder_id, self._teller, self._remaining)
 
     @property
-    def is_here(self) -> bool:
-        """Whether this is the process that it belongs to, and not a child of that."""
-        return self._process == process_id()
-
-    @property
     def is_starting(self) -> bool:
         """Whether `start` was called, and maybe has returned."""
         return self._start_turn.locked()
@@ -105,7 +101,7 @@ class Election:
 
     def term(self) -> Term | None:
         """Return the term in which this process leads now."""
-        if not self.is_here:
+        if self._process != process_id():
             return None
         return self._candidate.term(look_at(self._clock))
 
@@ -165,6 +161,10 @@ class Election:
         """There is no work any more, and there will be none."""
         self._supervisor.post(self._campaign.abandon_work)
 
+    def end_in_child(self) -> None:
+        """In a forked child, where our threads are not: whoever waits for one is told the end."""
+        self._audience.tell(None)
+
     def _parties(self) -> frozenset[Party]:
         work = {Party.WORK} if self._runs_on is not None else set()
         callbacks = {Party.CALLBACKS} if self._callbacks.follow_terms else set()
@@ -191,11 +191,19 @@ class Election:
 
 def _stop_all() -> None:
     """At the exit of the interpreter, release what nobody has stopped."""
-    elections = [election for election in list(_running) if election.is_here]
+    elections = list(_running)
     for election in elections:
         election.stop(DRAIN_TIMEOUT_AT_EXIT)
     for election in elections:
         election.wait_until_over(DRAIN_TIMEOUT_AT_EXIT)
 
 
+def _end_all_in_child() -> None:
+    for election in list(_running):
+        election.end_in_child()
+    _running.clear()
+
+
 atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_end_all_in_child)

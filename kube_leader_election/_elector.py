@@ -17,6 +17,7 @@ from ._core.news import LeaderState
 from ._core.timing import elector_timing
 from ._election import Election
 from ._errors import InvalidParamsError, LeaderElectionError, NotLeadingError
+from ._events import get
 from ._failure import LeaseName
 from ._leadership import Leadership
 from ._params import LeaderElectorParams, check_namespace
@@ -171,9 +172,8 @@ class LeaderElector:
             try:
                 self._work(election, runner, work)
             finally:
-                if election.is_here:
-                    election.abandon_work()
-                    election.wait_until_over()
+                election.abandon_work()
+                election.wait_until_over()
         election.check()
 
     def changes(self) -> Iterator[LeaderState]:
@@ -227,8 +227,7 @@ class LeaderElector:
     def _work(
         self, election: Election, runner: Runner, work: Callable[[Leadership], object]
     ) -> None:
-        # A child that the work forks, and that returns from it, is no part of the election.
-        while election.is_here and (leadership := runner.get()) is not None:
+        while (leadership := get(runner)) is not None:
             failed = election.is_working = True
             try:
                 work(leadership)

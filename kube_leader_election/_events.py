@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import queue
 from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# In seconds. CPython handles a signal that comes right before a wait begins only after it.
+LONGEST_WAIT = 1.0
+
+
+def get(waiting: queue.SimpleQueue[T], timeout: float | None = None) -> T:
+    """Return the next item; a signal is handled soon, whenever it comes.
+
+    :raises queue.Empty: none has come within `timeout` seconds.
+    """
+    left = timeout
+    while left is None or left > LONGEST_WAIT:
+        with suppress(queue.Empty):
+            return waiting.get(timeout=LONGEST_WAIT)
+        left = None if left is None else left - LONGEST_WAIT
+    return waiting.get(timeout=max(0.0, left))
 
 
 class Event:
@@ -28,7 +47,7 @@ class Event:
         try:
             if not self._is_set:
                 with suppress(queue.Empty):
-                    waiting.get(timeout=None if timeout is None else max(0.0, timeout))
+                    get(waiting, timeout)
         finally:
             self._waiting.remove(waiting)
         return self._is_set

@@ -29,6 +29,9 @@ class Store:
         self._target = target
         self._lease_ttl = lease_ttl
         self._raw: RawLeases | None = None
+        if _speaks_to_a_server(self._api):
+            # Now, and in no thread of ours: a child forked meanwhile would find half a module.
+            from . import _connection, _watch  # noqa: F401
 
     def carry(self, request: Request, timeout: float) -> Answer:
         """Return the answer to `request`, or why there is none, within `timeout` seconds.

@@ -10,7 +10,8 @@ such a comment, and both are told to refuse one that is not needed.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import MagicMock
@@ -21,9 +22,14 @@ from kube_leader_election import (
     AcquireLeaseError,
     Clock,
     CreateLeaseError,
+    Event,
     GetLeaseError,
     InvalidParamsError,
     LeaderElectionError,
+    LeaderElector,
+    LeaderElectorParams,
+    Leadership,
+    LeaderState,
     LeaseApi,
     LeaseError,
     LeaseLock,
@@ -33,6 +39,7 @@ from kube_leader_election import (
     NotLeadingError,
     ReleaseLeaseError,
     RenewLeaseError,
+    only_leader,
 )
 
 
@@ -240,3 +247,154 @@ def confuse(error: LeaseError, other: NotLeadingError) -> None:
     status: int = error.status  # type: ignore[assignment]
     get_error: GetLeaseError = error  # type: ignore[assignment]
     seen(status, get_error)
+
+
+# An elector and what it tells
+
+
+elector_params = LeaderElectorParams(lease_name="leader")
+all_elector_params = LeaderElectorParams(
+    lease_name="leader",
+    holder_id="a",
+    lease_ttl=timedelta(seconds=15),
+    renew_deadline=10,
+    retry_period=2,
+    max_clock_skew=None,
+    drain_timeout=20,
+)
+renew_deadline: float = elector_params.renew_deadline
+retry_period: float = elector_params.retry_period
+drain_timeout: float = elector_params.drain_timeout
+
+LeaderElectorParams()  # type: ignore[call-arg]
+LeaderElectorParams("leader")  # type: ignore[call-arg]
+LeaderElectorParams(lease_name="leader", lease_ttl=15.5)  # type: ignore[arg-type]
+LeaderElectorParams(lease_name="leader", renew_deadline=None)  # type: ignore[arg-type]
+LeaderElectorParams(lease_name="leader", renew_deadline=timedelta(10))  # type: ignore[arg-type]
+LeaderElectorParams(lease_name="leader", call_timeout=2)  # type: ignore[call-arg]
+elector_params.drain_timeout = 1  # type: ignore[misc]
+
+
+def started(leadership: Leadership) -> None:
+    seen(leadership)
+
+
+def stopped() -> int:
+    return 1
+
+
+def new_leader(holder_identity: str) -> None:
+    seen(holder_identity)
+
+
+def make_electors() -> list[LeaderElector]:
+    return [
+        LeaderElector(CoordinationV1Api(), "default", elector_params),
+        LeaderElector(ApiClient(), "default", elector_params),
+        LeaderElector(Fake(), "default", elector_params),
+        LeaderElector(WithOptions(), "default", elector_params, clock=StoppedClock()),
+        LeaderElector(MagicMock(), "default", elector_params),
+        LeaderElector(
+            client=Fake(),
+            namespace="default",
+            params=all_elector_params,
+            on_started_leading=started,
+            on_stopped_leading=stopped,
+            on_new_leader=new_leader,
+            clock=None,
+        ),
+    ]
+
+
+def make_no_electors() -> None:
+    LeaderElector(Fake())  # type: ignore[call-arg]
+    LeaderElector(Fake(), "default", params)  # type: ignore[arg-type]
+    LeaseLock(Fake(), "default", elector_params)  # type: ignore[arg-type]
+    LeaderElector(NoReplace(), "default", elector_params)  # type: ignore[arg-type]
+    LeaderElector(Fake(), "default", elector_params, started)  # type: ignore[call-arg]
+    LeaderElector(Fake(), "default", elector_params, clock=HalfAClock())  # type: ignore[arg-type]
+    LeaderElector(
+        Fake(),
+        "default",
+        elector_params,
+        on_started_leading=stopped,  # type: ignore[arg-type]
+    )
+    LeaderElector(
+        Fake(),
+        "default",
+        elector_params,
+        on_stopped_leading=started,  # type: ignore[arg-type]
+    )
+
+
+def follow(elector: LeaderElector) -> None:
+    with elector as entered:
+        same: LeaderElector = entered
+        leading: bool = elector.is_leader()
+        state: LeaderState = elector.state
+        holder: str | None = elector.holder_identity
+        own_name: str = elector.holder_id
+        token: int | None = elector.fencing_token
+        term: Leadership | None = elector.leadership
+        waited_for: Leadership | None = elector.wait_until_leading()
+        in_time: Leadership | None = elector.wait_until_leading(timeout=1.5)
+        healthy: bool = elector.healthy() and elector.healthy(tolerance=30)
+        changes: Iterator[LeaderState] = elector.changes()
+        for change in changes:
+            is_leading: bool = change is LeaderState.LEADING
+            seen(is_leading)
+        seen(same, leading, state, holder, own_name, token, term, waited_for, in_time, healthy)
+    elector.start()
+    elector.stop()
+    elector.stop(wait=False)
+
+
+def run(elector: LeaderElector) -> None:
+    elector.run(started)
+    elector.run(lambda leadership: leadership.fencing_token)
+    elector.run(started, stop_on=[signal.SIGTERM, signal.SIGINT])
+    elector.run(started, stop_on=iter({signal.SIGTERM}))
+
+
+def use_term(leadership: Leadership) -> None:
+    valid: bool = leadership.is_valid()
+    truth: bool = bool(leadership)
+    left: float = leadership.remaining()
+    token: int | None = leadership.fencing_token
+    stopping: Event = leadership.stopping
+    lost: Event = leadership.lost
+    happened: bool = stopping.wait() or stopping.wait(1) or lost.wait(timeout=0.5)
+    is_set: bool = stopping.is_set()
+    leadership.ensure_valid()
+    seen(valid, truth, left, token, happened, is_set)
+
+
+def use_elector_badly(elector: LeaderElector, leadership: Leadership) -> None:
+    # The mistake of all mistakes: a method is always true.
+    if elector.is_leader:  # type: ignore[truthy-function]
+        pass
+    if leadership.is_valid:  # type: ignore[truthy-function]
+        pass
+    elector.stop(False)  # type: ignore[call-arg]
+    elector.run()  # type: ignore[call-arg]
+    elector.run(stopped)  # type: ignore[arg-type]
+    elector.run(started, stop_on=signal.SIGTERM)  # type: ignore[arg-type]
+    elector.run(started, [signal.SIGTERM])  # type: ignore[call-arg]
+    elector.try_acquire_or_renew()  # type: ignore[attr-defined]
+    elector.state = LeaderState.LEADING  # type: ignore[misc]
+    elector.leadership.ensure_valid()  # type: ignore[union-attr]
+    elector.wait_until_leading().stopping.wait()  # type: ignore[union-attr]
+    elector.state()  # type: ignore[operator]
+    leadership.stopping.set()  # type: ignore[attr-defined]
+    token: int = elector.fencing_token  # type: ignore[assignment]
+    seen(token)
+
+
+def guard(elector: LeaderElector) -> None:
+    @only_leader(elector)
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    result: int | None = add(1, 2)
+    add("1", 2)  # type: ignore[arg-type]
+    seen(result)
