@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 
+from ._calls import Calls
 from ._core.news import (
     LeaderState,
     News,
@@ -72,6 +73,8 @@ class Audience:
         self._teller = teller
         self._remaining = remaining
         self._stopping, self._lost = Trigger(), Trigger()
+        # The handler of a log may block, and no term may end late because of it.
+        self.log = Calls("kube-leader-election-log")
 
     def tell(self, news: News | None) -> None:
         """This is new; `None`: nothing will be any more. On the supervisor's thread."""
@@ -84,18 +87,21 @@ class Audience:
             self._ask_to_finish()
         elif isinstance(news, TermEnded):
             self._lost.set()
-            log_end(self._target, self._holder_id)
+            self.log.put(lambda: log_end(self._target, self._holder_id))
             self._show(View(view.state, view.holder_identity, None))
         elif isinstance(news, RoleChanged):
             self._show(View(news.state, news.holder_identity, view.leadership))
             if news.holder_identity not in (None, view.holder_identity):
                 self._teller.new_leader(news.holder_identity)
         elif isinstance(news, Troubled):
-            logger.warning("%s", news.error)
+            self._warn("%s", news.error)
         elif isinstance(news, Polled):
-            logger.warning("Lease %s is polled: %s", self._target, news.reason)
+            self._warn("Lease %s is polled: %s", self._target, news.reason)
         else:
-            logger.warning("Lease %s: %s", self._target, news.text)
+            self._warn("Lease %s: %s", self._target, news.text)
+
+    def _warn(self, text: str, *details: object) -> None:
+        self.log.put(lambda: logger.warning(text, *details))
 
     def _begin(self, news: TermBegan) -> None:
         self._stopping, self._lost = Trigger(), Trigger()
@@ -107,7 +113,7 @@ class Audience:
             remaining=self._remaining,
             holder_identity=lambda: self.view.holder_identity,
         )
-        log_start(self._target, self._holder_id, news.token)
+        self.log.put(lambda: log_start(self._target, self._holder_id, news.token))
         if self.runner is not None:
             self.runner.put(leadership)
         self._teller.began(leadership)
@@ -123,6 +129,7 @@ class Audience:
         self._lost.set()
         self._show(View(LeaderState.STANDBY, None, None))
         self._teller.close()
+        self.log.close()
         if self.runner is not None:
             self.runner.put(None)
         self.over.set()

@@ -57,6 +57,10 @@ class Election:
         self._teller = Teller(callbacks, finished=self._end_callbacks, failed=self._give_up)
         self._audience = Audience(target, holder_id, self._teller, self._remaining)
 
+    def serves(self, runner: Runner) -> bool:
+        """Whether it was `start`ed with this one."""
+        return self._audience.runner is runner
+
     @property
     def is_starting(self) -> bool:
         """Whether `start` was called, and maybe has returned."""
@@ -88,16 +92,26 @@ class Election:
         self._supervisor = Supervisor(
             self._campaign, self._store, self._target, self._timing, self._clock, self._tell
         )
-        self._teller.start()
+        # First: whatever interrupts the rest, it can be stopped.
+        self.is_started = True
+        _running.add(self)
         try:
+            self._teller.start()
+            self._audience.log.start()
             self._supervisor.start()
         except BaseException:
-            self._teller.close()
+            self._give_start_up()
             raise
-        _running.add(self)
-        self.is_started = True
         if self._is_stopped:
             self.stop()
+
+    def _give_start_up(self) -> None:
+        """End all that has started, which may be anything, or will."""
+        self.abandon_work()
+        self._supervisor.give_up()
+        self._teller.close()
+        self._audience.log.close()
+        _running.discard(self)
 
     def term(self) -> Term | None:
         """Return the term in which this process leads now."""
@@ -132,6 +146,7 @@ class Election:
         if self._audience.over.wait(min(patience, threading.TIMEOUT_MAX)):
             self._supervisor.join(1.0)
             self._teller.join(1.0)
+            self._audience.log.join(1.0)
 
     def waits_for(self, thread: threading.Thread) -> bool:
         """Whether the end of the election may wait for this thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import threading
@@ -35,10 +36,11 @@ class LeaderElector:
     """One candidate for one Lease, that contends in the background from `start` to `stop`.
 
     It watches the Lease, renews it in time while it leads, and takes it over the moment that it
-    is free. Every method is thread-safe and may be called in a signal handler. Four threads run
-    until `stop`, or until the interpreter exits, which releases the Lease too: one supervises, one
-    asks, and each of two connections has one. Callbacks have one more. In a forked child it is
-    another candidate, which has not been started.
+    is free. Every method is thread-safe and may be called in a signal handler. Five threads run
+    until `stop`, or until the interpreter exits, which releases the Lease too (but a child of
+    `multiprocessing` ends without that): one supervises, one asks, one logs, and each of two
+    connections has one. Callbacks have one more. In a forked child it is another candidate, which
+    has not been started.
     """
 
     def __init__(
@@ -168,12 +170,13 @@ class LeaderElector:
         runner: Runner = queue.SimpleQueue()
         election = self._election()
         with _handled(stop_on, election.stop):
-            election.start(runner)
             try:
+                election.start(runner)
                 self._work(election, runner, work)
             finally:
-                election.abandon_work()
-                election.wait_until_over()
+                if election.serves(runner):
+                    election.abandon_work()
+                    election.wait_until_over()
         election.check()
 
     def changes(self) -> Iterator[LeaderState]:
@@ -271,12 +274,22 @@ class LeaderElector:
 def _handled(signals: Iterable[Signals], stop: Callable[[], None]) -> Iterator[None]:
     """Within the block each of `signals` calls `stop`, and afterwards does what it did before."""
     before: dict[Signals, Any] = {}
+    process = process_id()
+
+    def handle(number: int, _: object) -> None:
+        if process == process_id():
+            stop()
+        else:  # a forked child, which has no election to end
+            signal.signal(number, before[Signals(number)] or signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
     try:
-        for number in signals:
+        for number in dict.fromkeys(signals):
             if threading.current_thread() is not threading.main_thread():
                 raise InvalidParamsError("stop_on", number, "works in the main thread only")
-            before[number] = signal.signal(number, lambda *_: stop())
+            before[number] = signal.getsignal(number)
+            signal.signal(number, handle)
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(number, handler or signal.SIG_DFL)

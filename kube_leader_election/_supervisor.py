@@ -71,11 +71,11 @@ class Supervisor:
         """The threads run."""
         self._overdue_at = self._clock.monotonic()
         self._requests.thread.start()
-        try:
-            self.thread.start()
-        except BaseException:
-            self._requests.close()
-            raise
+        self.thread.start()
+
+    def give_up(self) -> None:
+        """Where the start was interrupted: nothing is asked, by whichever threads run."""
+        self._requests.close()
 
     def post(self, call: Callable[[Instant], object]) -> None:
         """`call` is called on the thread with the instant then. Safe in signal handlers."""

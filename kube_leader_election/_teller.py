@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ._calls import Calls
 from ._leadership import Leadership
 from ._telling import logger
 
@@ -30,7 +29,7 @@ class Callbacks:
         return self.on_started_leading is not None or self.on_stopped_leading is not None
 
 
-class Teller:
+class Teller(Calls):
     """One thread, from `start` to `close`. Nothing waits for it but the end of a term.
 
     `finished` is called from the thread once a term needs nothing more, `failed` where
@@ -44,53 +43,32 @@ class Teller:
         finished: Callable[[Leadership], object],
         failed: Callable[[Leadership], object],
     ) -> None:
-        self.thread = threading.Thread(
-            target=self._run, name="kube-leader-election-callbacks", daemon=True
-        )
+        super().__init__("kube-leader-election-callbacks")
         self._callbacks = callbacks
         self._finished = finished
         self._failed = failed
         self._told: Leadership | None = None
-        self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
 
     def start(self) -> None:
         """The thread runs, if there is anybody to call."""
         if self._callbacks.any:
-            self.thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether somebody is called, or may still be."""
-        return self.thread.is_alive()
-
-    def join(self, timeout: float) -> None:
-        """The thread has ended, or `timeout` seconds are over."""
-        if self.thread.ident is not None:
-            self.thread.join(timeout)
+            super().start()
 
     def began(self, leadership: Leadership) -> None:
         """A term has begun."""
         if self._callbacks.follow_terms:
-            self._calls.put(lambda: self._begin(leadership))
+            self.put(lambda: self._begin(leadership))
 
     def stopping(self, leadership: Leadership) -> None:
         """A term has ended, or will as soon as this is told."""
         if self._callbacks.follow_terms:
-            self._calls.put(lambda: self._end(leadership))
+            self.put(lambda: self._end(leadership))
 
     def new_leader(self, holder_identity: str) -> None:
         """Somebody leads, maybe we."""
         call = self._callbacks.on_new_leader
         if call is not None:
-            self._calls.put(lambda: self._call("on_new_leader", lambda: call(holder_identity)))
-
-    def close(self) -> None:
-        """What is to be told is told, and the thread ends."""
-        self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
+            self.put(lambda: self._call("on_new_leader", lambda: call(holder_identity)))
 
     def _begin(self, leadership: Leadership) -> None:
         # Work is not begun for a term that was over before it could be told.

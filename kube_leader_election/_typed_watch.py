@@ -52,8 +52,11 @@ class TypedWatch:
         self._is_closed = False
 
     def start(self) -> None:
-        """The thread runs."""
-        self.thread.start()
+        """The thread runs. Where none can be started, the `WatchEnded` is delivered from here."""
+        try:
+            self.thread.start()
+        except RuntimeError as error:  # the interpreter exits
+            self._deliver(self, self._failed(error))
 
     def close(self) -> None:
         """Nothing more is told, and the end follows at once. Does not block."""

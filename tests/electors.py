@@ -20,8 +20,11 @@ SHORTEST: dict[str, Any] = {"lease_ttl": 2, "renew_deadline": 1.0, "retry_period
 
 _THREADS = {
     f"kube-leader-election-{what}"
-    for what in ("supervisor", "requests", "connection", "watch", "callbacks")
+    for what in ("supervisor", "requests", "connection", "watch", "callbacks", "log")
 }
+
+# Of locks that other tests have made, and that the garbage collector has not come to.
+_others: set[threading.Thread] = set()
 
 _T = TypeVar("_T")
 
@@ -50,6 +53,8 @@ class Electors:
         return elector
 
     def __enter__(self) -> Electors:
+        _others.clear()
+        _others.update(threading.enumerate())
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -59,8 +64,8 @@ class Electors:
 
 
 def threads() -> list[str]:
-    """The names of our threads that run."""
-    names = [thread.name for thread in threading.enumerate()]
+    """The names of our threads that run, and ran not before the electors of the test."""
+    names = [thread.name for thread in threading.enumerate() if thread not in _others]
     return [name for name in names if name in _THREADS]
 
 

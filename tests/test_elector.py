@@ -276,6 +276,29 @@ def test_a_waiting_stop_out_of_a_request_of_a_fake_does_not_wait_for_itself(
     assert outcomes == [True]
 
 
+@pytest.mark.parametrize("thread", ["supervisor", "requests", "callbacks", "log"])
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_start_that_is_interrupted_leaves_nothing_that_runs_or_leads(
+    make_elector: Electors, monkeypatch: pytest.MonkeyPatch, thread: str, ran: bool
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        if ran or self.name != f"kube-leader-election-{thread}":
+            start(self)
+        if self.name == f"kube-leader-election-{thread}":
+            raise KeyboardInterrupt
+
+    elector = make_elector(on_new_leader=lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            elector.start()
+    wait_until(lambda: threads() == [])
+    assert not elector.is_leader()
+    elector.stop(wait=False)
+
+
 # With-blocks
 
 
@@ -1229,3 +1252,34 @@ def test_sound_durations_are_not_warned_of(
 ) -> None:
     make_elector()
     assert caplog.records == []
+
+
+class Blocking(logging.Handler):
+    """As one that writes to a network that is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reached, self.gate = threading.Event(), threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reached.set()
+        self.gate.wait(PATIENCE)
+
+
+def test_a_log_that_blocks_keeps_no_term_from_ending_and_being_told(
+    make_elector: Electors, lease_api: Api, fake_clock: FakeClock
+) -> None:
+    handler = Blocking()
+    leadership = lead(make_elector())
+    logger = logging.getLogger("kube_leader_election")
+    logger.addHandler(handler)
+    try:
+        with lease_api.refuse_connections():
+            fake_clock.advance(RENEWED_AFTER)
+            assert handler.reached.wait(PATIENCE)
+            fake_clock.advance(DEADLINE)
+            assert leadership.lost.wait(PATIENCE)
+            assert not handler.gate.is_set()
+    finally:
+        handler.gate.set()
+        logger.removeHandler(handler)

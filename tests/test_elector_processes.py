@@ -415,6 +415,55 @@ def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> N
 
 
 @pytest.mark.fault_row(27)
+def test_a_child_of_work_that_signals_stop_can_be_terminated(server: ApiServer) -> None:
+    script = """
+        def work(leadership):
+            child = os.fork()
+            if not child:
+                time.sleep(60)
+            time.sleep(0.1)
+            os.kill(child, signal.SIGTERM)
+            tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            tell(leadership.is_valid())
+
+        elector = LeaderElector(api_client, "default", params)
+        elector.run(work, stop_on=[signal.SIGTERM])
+    """
+    with Program(server, script, **STEADY) as program:
+        code, told, errors = program.end()
+    assert told.splitlines() == [str(-signal.SIGTERM), "True"]
+    assert (code, errors) == (0, "")
+
+
+@pytest.mark.fault_row(27)
+def test_in_a_child_that_a_callback_forks_no_callback_is_called(server: ApiServer) -> None:
+    script = """
+        def started(leadership):
+            child = os.fork()
+            if child:
+                tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+        elector = LeaderElector(
+            api_client,
+            "default",
+            params,
+            on_started_leading=started,
+            on_stopped_leading=lambda: tell("stopped in", os.getpid() == parent),
+        )
+        parent = os.getpid()
+        elector.start()
+        elector.wait_until_leading()
+        hear()
+        elector.stop()
+    """
+    with Program(server, script, **STEADY) as program:
+        assert program.hear() == "0"
+        program.say()
+        code, told, errors = program.end()
+    assert (code, told, errors) == (0, "stopped in True", "")
+
+
+@pytest.mark.fault_row(27)
 def test_who_waits_in_a_child_for_the_end_of_its_parent_s_term_is_told_it_at_once(
     server: ApiServer,
 ) -> None:

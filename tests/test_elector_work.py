@@ -573,7 +573,7 @@ class Interrupted:
 
     @staticmethod
     def waiting_for_changes(elector: LeaderElector, entered: threading.Event) -> None:
-        elector.start()
+        lead(elector)
         entered.set()
         assert list(elector.changes())[-1] is LeaderState.STANDBY
 
@@ -708,6 +708,14 @@ def test_stop_on_is_refused_outside_of_the_main_thread(
     assert caught.value.field == "stop_on"
     assert lease_api.requests == []
     assert lead(elector)  # it was not started by that
+
+
+def test_a_signal_that_is_named_twice_is_handled_as_before_afterwards(
+    make_elector: Electors, handlers: None
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    make_elector().run(lambda _: None, stop_on=[signal.SIGTERM, signal.SIGTERM])
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 class Interrupting(FakeClock):

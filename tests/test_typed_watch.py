@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -203,6 +204,18 @@ def test_one_that_is_closed_before_it_was_opened_ends_as_soon_as_it_is() -> None
     api.may_answer.put(None)
     watched.end()
     assert api.is_closed
+
+
+def test_where_no_thread_can_be_started_it_ends_at_once(
+    api: FakeCoordinationV1Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    event = Watched(api).next()
+    assert isinstance(event, WatchEnded)
+    assert failure(event).__cause__ is not None
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,9 @@ class Campaign:
             return math.inf
         at = self._candidate.acts_at(now)
         if not leading:
-            lease = self._candidate.lease
-            duration = lease.lease_duration_seconds if lease else self._timing.lease_ttl
+            lease, duration = self._candidate.lease, self._timing.lease_ttl
+            if lease is not None and at < math.inf:
+                duration = lease.lease_duration_seconds
             at = min(at, self._watching.look_at(duration))
         return max(at, self._ready_at, self._rests_until)
 

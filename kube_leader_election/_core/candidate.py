@@ -47,6 +47,7 @@ class Candidate:
         self._saw_another_at = self._may_renew_at = -math.inf
         self._recognised = False
         self._term: Term | None = None
+        self._terms = 0
         self._era = object()
         self._writes = OwnWrites(holder_id, timing.lease_ttl)
         self._warning: str | None = None
@@ -94,6 +95,10 @@ class Candidate:
         middle of any other method.
         """
         self._era = object()
+
+    def forget_term(self) -> None:
+        """The term that is over stays so, even if a wall clock that ended it is set back."""
+        self._term = None
 
     def take_in(self, request: Request, answer: Answer, now: Instant, *, overtaken: bool) -> None:
         """Learn from the answer to `request`; `overtaken` by an event while it was in flight.
@@ -243,10 +248,10 @@ class Candidate:
             return
         term = self.term(now)
         if term is None:
-            ordinal = self._term.ordinal + 1 if self._term else 1
+            self._terms += 1
             belief = self._timing.belief
             term = Term(
-                ordinal, record.version, sent.anchor, sent.era, belief, self._wall_ends_term
+                self._terms, record.version, sent.anchor, sent.era, belief, self._wall_ends_term
             )
         self._term = replace(term, anchor=sent.anchor)
 

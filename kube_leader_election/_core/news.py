@@ -156,8 +156,12 @@ class Reporter:
             if over:
                 yield TermEnded(self._term)
                 self._term = None
+                if term is None:
+                    self._candidate.forget_term()
                 self.held_back_since = now.monotonic if self._busy else math.inf
-        if term is not None and self._term is None and not (leaving or self._busy):
+        if term is not None and self._term is None and self._busy:
+            self._candidate.end_term()  # nobody could act in it
+        elif term is not None and self._term is None and not leaving:
             self._term = self._busy_with = term.ordinal
             self._busy = set(self._parties)
             self._told_stopping = False

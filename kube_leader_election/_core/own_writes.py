@@ -31,6 +31,8 @@ class SentWrite:
 
     def is_what(self, seen: LeaseRecord) -> bool:
         """Whether `seen`, as read from the server, is this write, committed."""
+        if self.record.renew_time != seen.renew_time:  # by far the most, and quickly told
+            return False
         if self.record.uid is None:
             return self.record.says_the_same_as(replace(seen, uid=None))
         return self.record.says_the_same_as(seen) and seen.resource_version != self.replaced_version

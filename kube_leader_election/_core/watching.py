@@ -42,7 +42,7 @@ class Watching:
         self._timing = timing
         self._jitter = jitter
         self._enabled = enabled
-        self._is_open = self._is_closing = False
+        self._is_open = self._is_closing = self._has_told = False
         self._telling_since: float | None = None
         self._failures = self._errors = 0
         self._open_at = self._poll_at = self._heard_at = -math.inf
@@ -61,6 +61,7 @@ class Watching:
             self._is_closing, self._behind_since = True, math.inf
             return CloseWatch()
         self._is_open, self._behind_since = True, now.monotonic
+        self._has_told = False
         self._told = self._version
         return OpenWatch(self._version)
 
@@ -78,7 +79,7 @@ class Watching:
         """
         if self.must_read:
             return -math.inf
-        if self._telling_since is not None and self._failures == 0:
+        if self._telling_since is not None and (self._has_told or not self._failures):
             return self._heard_at + duration / 2
         return self._poll_at
 
@@ -113,31 +114,36 @@ class Watching:
         elif isinstance(event, WatchEnded):
             self._ended(event, now)
         elif isinstance(event, Bookmark):
-            self._goes_on_from(event.resource_version)
+            self._goes_on_from(event.resource_version, now)
         else:
             self._heard_at, self._behind_since = now.monotonic, math.inf
             self._told = event.record.resource_version
-            self._goes_on_from(self._told)
+            self._goes_on_from(self._told, now)
 
     def take_warning(self) -> Exception | str | None:
         """Return why there is no watch, once for each time that it does not come about."""
         warning, self._warning = self._warning, None
         return warning
 
-    def _goes_on_from(self, version: str | None) -> None:
-        self._failures = self._errors = 0
-        self._is_excused = False
+    def _goes_on_from(self, version: str | None, now: Instant) -> None:
         self._version = version
+        self._has_told = True
+        if self._has_lasted(now):
+            self._failures = self._errors = 0
+            self._is_excused = False
+
+    def _has_lasted(self, now: Instant) -> bool:
+        since = self._telling_since
+        return since is not None and now.monotonic >= since + self._timing.retry_period
 
     def _ended(self, end: WatchEnded, now: Instant) -> None:
-        since, self._telling_since = self._telling_since, None
-        lasted = since is not None and now.monotonic >= since + self._timing.retry_period
+        lasted, self._telling_since = self._has_lasted(now), None
         stalled, self._is_closing, self._is_open = self._is_closing, False, False
         self._behind_since = math.inf
         backoff = FIRST_BACKOFF * 2.0 ** min(self._failures, 10)
         if end.status == _GONE:
             self.must_read, self._version = True, None
-        if self._failures == 0 and (end.status == _GONE or (end.error is None and lasted)):
+        if self._failures == 0 and lasted and (end.status == _GONE or end.error is None):
             backoff = 0.0
         if end.status == _FORBIDDEN:
             backoff = LONGEST_BACKOFF

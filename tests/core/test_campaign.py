@@ -500,6 +500,14 @@ def test_a_lease_whose_holder_kubernetes_appoints_is_not_contended_for() -> None
     assert len(standby.news_of(Warned)) == 1
 
 
+def test_what_is_left_alone_is_not_read_often_however_short_it_was_claimed_for() -> None:
+    world = World()
+    world.server.put(held(None, duration=1, strategy="OldestEmulationVersion"))
+    standby = Elector(world)
+    world.run(100)
+    assert len(standby.kinds(0.001)) <= 100 / (TTL / 2)
+
+
 def test_a_free_lease_whose_holder_kubernetes_appoints_is_not_taken() -> None:
     world = World()
     world.server.put(held(None, strategy="OldestEmulationVersion"))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kube_leader_election._core.candidate import Candidate
-from kube_leader_election._core.messages import Failed
+from kube_leader_election._core.messages import Failed, Instant
 from kube_leader_election._core.news import (
     LeaderState,
     News,
@@ -114,12 +114,30 @@ def test_no_term_is_told_to_begin_while_a_party_is_busy_with_an_earlier_one(
     scene.news(BELIEF)
     scene.begin(20)
     assert scene.reporter.is_held_back(at(20))
-    assert scene.news(20) == [LEADING]
+    assert scene.news(20) == []
+    assert not scene.me.is_leader(at(20))
     for party in parties:
         assert scene.reporter.is_engaged
         scene.reporter.finished(party, 1)
     assert not scene.reporter.is_engaged
-    assert scene.news(20) == [TermBegan(2, 4)]
+    assert scene.news(20) == []
+    scene.begin(21)
+    assert [type(each) for each in scene.news(21)] == [TermBegan, RoleChanged]
+
+
+def test_a_term_that_a_wall_clock_has_ended_stays_over_when_that_is_set_back() -> None:
+    me = candidate(wall_ends_term=True)
+    reporter = Reporter(me, parties=frozenset())
+    talk = attempt(me).found(lease(None, version=1), at(0))
+    assert talk.tell(as_stored(talk.request, version=2), at(0)).result
+
+    def news(now: Instant) -> list[type[News]]:
+        return [type(each) for each in reporter.news(now, leaving=False, stopping=False)]
+
+    assert news(at(0)) == [TermBegan, RoleChanged]
+    assert news(at(1, wall=3600)) == [TermStopping, TermEnded, RoleChanged]
+    assert news(at(1.1)) == []
+    assert not me.is_leader(at(1.1))
 
 
 def test_who_has_finished_with_a_term_is_not_held_back_by_it() -> None:

@@ -453,3 +453,26 @@ def test_a_stalled_watch_that_is_slow_to_end_is_not_opened_twice() -> None:
         assert not isinstance(watching.step(at(second)), OpenWatch)
     watching.told(ENDED, at(20))
     assert watching.step(at(20.6)) == OpenWatch("5")
+
+
+@pytest.mark.parametrize("ending", [TOO_OLD, ENDED, BROKEN], ids=["410", "end", "error"])
+def test_a_watch_that_tells_something_and_ends_at_once_for_ever_is_not_opened_hot(
+    ending: WatchEnded,
+) -> None:
+    world, elector = standby()
+    watches = []
+    while world.now < 300:
+        world.run(world.now + 0.05)
+        if elector.watch is not None and elector.watch not in watches:
+            watches.append(elector.watch)
+            elector.watch.tell(bookmark(world.server.version))
+            elector.watch.end(ending)
+    assert len(elector.opened) < 20
+    assert len(reads(elector)) < 300 / 1.6 + 20
+
+
+def test_a_lease_claimed_for_longer_than_a_float_can_hold_is_only_looked_at() -> None:
+    world, elector = standby(duration=10**400)
+    world.run(100)
+    assert {kind for _, kind in elector.kinds()} == {"read"}
+    assert len(reads(elector)) <= 100 / 7.5
