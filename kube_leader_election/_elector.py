@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from signal import Signals
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._audience import Runner
 from ._clock import Clock, SystemClock, look_at
@@ -23,6 +20,7 @@ from ._failure import LeaseName
 from ._leadership import Leadership
 from ._params import LeaderElectorParams, check_namespace
 from ._process import process_id, unique_name
+from ._signals import handled
 from ._store import Store, check_client
 from ._teller import Callbacks
 from ._telling import describe, logger
@@ -165,11 +163,13 @@ class LeaderElector:
         effect of `stop(wait=False)`, for as long as this runs.
 
         :raises LeaderElectionError: it was started before, in this process.
-        :raises InvalidParamsError: `stop_on` outside of the main thread.
+        :raises InvalidParamsError: `stop_on` has what is no signal that can be handled, or is used
+            outside of the main thread. Nothing was started.
+        :raises LeaderElectionError: our thread died, of a defect that it has logged.
         """
         runner: Runner = queue.SimpleQueue()
         election = self._election()
-        with _handled(stop_on, election.stop):
+        with handled(stop_on, election.stop):
             try:
                 election.start(runner)
                 self._work(election, runner, work)
@@ -268,28 +268,3 @@ class LeaderElector:
             self._callbacks,
             self._clock,
         )
-
-
-@contextmanager
-def _handled(signals: Iterable[Signals], stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block each of `signals` calls `stop`, and afterwards does what it did before."""
-    before: dict[Signals, Any] = {}
-    process = process_id()
-
-    def handle(number: int, _: object) -> None:
-        if process == process_id():
-            stop()
-        else:  # a forked child, which has no election to end
-            signal.signal(number, before[Signals(number)] or signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    try:
-        for number in dict.fromkeys(signals):
-            if threading.current_thread() is not threading.main_thread():
-                raise InvalidParamsError("stop_on", number, "works in the main thread only")
-            before[number] = signal.getsignal(number)
-            signal.signal(number, handle)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)

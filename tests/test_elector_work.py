@@ -710,6 +710,19 @@ def test_stop_on_is_refused_outside_of_the_main_thread(
     assert lead(elector)  # it was not started by that
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, 0, 9999, "SIGTERM", None])
+def test_what_is_no_signal_that_can_be_handled_is_refused(
+    make_elector: Electors, lease_api: Api, handlers: None, number: Any
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    elector = make_elector()
+    with pytest.raises(InvalidParamsError) as caught:
+        elector.run(print, stop_on=[signal.SIGTERM, number])
+    assert (caught.value.field, caught.value.value) == ("stop_on", number)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert lease_api.requests == []
+
+
 def test_a_signal_that_is_named_twice_is_handled_as_before_afterwards(
     make_elector: Electors, handlers: None
 ) -> None:
