@@ -74,8 +74,9 @@ class Supervisor:
         self.thread.start()
 
     def give_up(self) -> None:
-        """Where the start was interrupted: nothing is asked, by whichever threads run."""
-        self._requests.close()
+        """Where the start was interrupted: nothing is asked, or the thread runs and ends that."""
+        if self.thread.ident is None:
+            self._requests.close()
 
     def post(self, call: Callable[[Instant], object]) -> None:
         """`call` is called on the thread with the instant then. Safe in signal handlers."""
