@@ -15,7 +15,7 @@ from .candidate import Candidate
 from .messages import Absent, Answer, Deleted, Failed, Found, Instant, Read, Request, WatchEvent
 from .news import News, Party, Reporter
 from .timing import ElectorTiming
-from .watching import LONGEST_BACKOFF, CloseWatch, Jitter, OpenWatch, Watching
+from .watching import LONGEST_BACKOFF, CloseWatch, Jitter, OpenWatch, Watching, jittered
 
 Conversation = Generator[Request, Arrival, object]
 
@@ -244,7 +244,7 @@ class Campaign:
             # However long we are asked to wait, a last try is left before the term ends.
             asked = min(asked, max(0.0, remaining - self._timing.attempt_timeout))
             return max(began.monotonic + self._timing.retry_gap, now.monotonic + asked)
-        gap = self._timing.retry_period * (0.8 + 0.4 * self._jitter())
+        gap = jittered(self._timing.retry_period, self._jitter)
         if _is_refusal(answer):
             gap = min(LONGEST_BACKOFF, gap * 2.0 ** min(self._failures - 1, 10))
         return max(began.monotonic + gap, now.monotonic + min(asked, LONGEST_BACKOFF))

@@ -160,4 +160,9 @@ class Watching:
         self._poll_at = max(self._poll_at, now.monotonic + spread)
 
     def _jittered(self, seconds: float) -> float:
-        return seconds * (0.8 + 0.4 * self._jitter())
+        return jittered(seconds, self._jitter)
+
+
+def jittered(seconds: float, jitter: Jitter) -> float:
+    """Return `seconds`, a fifth more or less, so that not all candidates act at once."""
+    return seconds * (0.8 + 0.4 * jitter())
