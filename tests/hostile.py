@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
 import struct
@@ -26,8 +25,6 @@ from urllib.parse import urlsplit
 import trustme
 from kubernetes.client import ApiClient, Configuration
 
-from kube_leader_election._wire import Wire
-
 REASONS = {200: "OK", 201: "Created", 404: "Not Found", 409: "Conflict"}
 
 PATIENCE = 30.0  # for what takes milliseconds, on a machine that is busy with something else
@@ -40,21 +37,6 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None
         if time.monotonic() > end:
             raise AssertionError("it did not come true")
         time.sleep(0.001)
-
-
-def descriptors_of(wire: Wire) -> list[int]:
-    """Those that its connection holds: the socket's, and the second one of it."""
-    assert wire._socket is not None
-    return [sock.fileno() for sock in (wire._socket, *wire._handles)]
-
-
-def is_closed(descriptor: int) -> bool:
-    """Whether this process, which has opened nothing since, holds it no more."""
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return True
-    return False
 
 
 class FairClock:

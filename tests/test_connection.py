@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ import urllib3
 
 from kube_leader_election._connection import MAX_STUCK_THREADS, Connection
 from kube_leader_election._link import MAX_BODY_BYTES
+from tests.forks import descriptors, descriptors_of, forked, is_closed
 from tests.hostile import (
     PATIENCE,
     Behaviour,
@@ -30,14 +30,12 @@ from tests.hostile import (
     answer,
     answer_and_close,
     close,
-    descriptors_of,
     dribble,
     echo,
     endless_continue,
     hang,
     head,
     hold,
-    is_closed,
     raw,
     reset,
     tunnel,
@@ -56,10 +54,6 @@ THREAD_NAME = "kube-leader-election-connection"
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @contextlib.contextmanager
@@ -731,26 +725,6 @@ def test_a_request_works_while_the_interpreter_exits(used_before: bool) -> None:
 
 
 # A fork.
-
-
-@contextlib.contextmanager
-def forked(work: Callable[[], object]) -> Iterator[int]:
-    """Runs ``work`` in a child, which exits with 0 if that was true."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forks with threads, as users do
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.alarm(120)
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    try:
-        yield child
-    finally:
-        _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def reads(connection: Connection, who: str, numbers: range) -> bool:

@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +34,7 @@ from kube_leader_election._failure import LeaseName
 from kube_leader_election._raw import RawLeases
 from kube_leader_election._watch import MAX_LINE_BYTES, Watch
 from kube_leader_election.testing import ApiServer, faults
+from tests.forks import descriptors, descriptors_of, forked, is_closed
 from tests.hostile import (
     PATIENCE,
     Behaviour,
@@ -43,10 +43,8 @@ from tests.hostile import (
     HostileServer,
     answer,
     close,
-    descriptors_of,
     hang,
     head,
-    is_closed,
     raw,
     reset,
     tunnel,
@@ -213,10 +211,6 @@ def failure(ended: WatchEvent) -> GetLeaseError:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @contextlib.contextmanager
@@ -1126,26 +1120,6 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 # A fork
-
-
-@contextlib.contextmanager
-def forked(work: Callable[[], object]) -> Iterator[None]:
-    """Runs ``work`` in a child, which exits with 0 if that was true."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forks with threads, as users do
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.alarm(120)
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    try:
-        yield
-    finally:
-        _, ended = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(ended) == 0
 
 
 @both
