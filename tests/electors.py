@@ -30,25 +30,31 @@ _T = TypeVar("_T")
 
 
 class Electors:
-    """Makes candidates for the Lease `default/leader`, and stops them at the end of its block.
+    """Makes candidates for the Lease `leader`, and stops them at the end of its block.
 
     All are on one fake server and one clock, where they are not given another `client`, with
     which the clock is the machine's.
     """
 
-    def __init__(self, api: FakeCoordinationV1Api, clock: FakeClock) -> None:
+    def __init__(self, api: FakeCoordinationV1Api | None, clock: FakeClock | None) -> None:
         self._api = api
         self._clock = clock
         self._made: list[LeaderElector] = []
 
     def __call__(
-        self, holder_id: str | None = "a", *, client: Any = None, clock: Any = None, **options: Any
+        self,
+        holder_id: str | None = "a",
+        *,
+        client: Any = None,
+        clock: Any = None,
+        namespace: str = "default",
+        **options: Any,
     ) -> LeaderElector:
         told = {name: options.pop(name) for name in list(options) if name.startswith("on_")}
         params = LeaderElectorParams(lease_name="leader", holder_id=holder_id, **options)
         if client is None:
             client, clock = self._api, clock or self._clock
-        elector = LeaderElector(client, "default", params, clock=clock, **told)
+        elector = LeaderElector(client, namespace, params, clock=clock, **told)
         self._made.append(elector)
         return elector
 

@@ -244,7 +244,7 @@ def test_a_signal_of_stop_on_drains_and_releases(server: ApiServer) -> None:
     assert holder(server) == ""
 
 
-@pytest.mark.fault_row(22)
+@pytest.mark.fault_row(number=22)
 def test_a_process_that_stood_still_for_too_long_does_not_lead(server: ApiServer) -> None:
     script = """
         elector = LeaderElector(api_client, "default", params)
@@ -346,7 +346,7 @@ elector.stop()
 """
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 def test_a_child_that_is_forked_is_another_candidate_that_was_not_started(
     server: ApiServer,
 ) -> None:
@@ -385,7 +385,7 @@ def test_a_child_that_is_forked_is_another_candidate_that_was_not_started(
     assert holder(server) == ""
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> None:
     script = """
         import multiprocessing
@@ -414,7 +414,7 @@ def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> N
     assert holder(server) == ""
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 def test_a_child_of_work_that_signals_stop_can_be_terminated(server: ApiServer) -> None:
     script = """
         def work(leadership):
@@ -435,7 +435,7 @@ def test_a_child_of_work_that_signals_stop_can_be_terminated(server: ApiServer) 
     assert (code, errors) == (0, "")
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 def test_in_a_child_that_a_callback_forks_no_callback_is_called(server: ApiServer) -> None:
     script = """
         def started(leadership):
@@ -463,7 +463,7 @@ def test_in_a_child_that_a_callback_forks_no_callback_is_called(server: ApiServe
     assert (code, told, errors) == (0, "stopped in True", "")
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 def test_who_waits_in_a_child_for_the_end_of_its_parent_s_term_is_told_it_at_once(
     server: ApiServer,
 ) -> None:
@@ -489,7 +489,7 @@ def test_who_waits_in_a_child_for_the_end_of_its_parent_s_term_is_told_it_at_onc
     assert (code, errors) == (0, "")
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 @pytest.mark.parametrize("end", ["sys.exit(0)", "return"])
 def test_a_child_that_is_forked_by_the_work_ends_at_once(server: ApiServer, end: str) -> None:
     script = f"""

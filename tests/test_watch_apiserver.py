@@ -162,6 +162,7 @@ def test_without_permission_the_watch_is_refused(leases: Leases) -> None:
 
 
 def test_a_version_that_is_too_old_is_gone(leases: Leases) -> None:
+    leases.server.restart()  # it knows of nothing before; one with a new etcd, of all from 1
     leases.create()
     with leases.watched("1") as told:
         ended = told.refused()

@@ -19,16 +19,17 @@ from tests.fault_rows.world import (
 def http(caplog: pytest.LogCaptureFixture) -> Iterator[Http]:
     caplog.set_level(logging.INFO, logger="kube_leader_election")
     clock = FakeClock(start=START)
-    with ApiServer(clock=clock) as stand_in:
-        yield Http(stand_in, clock, caplog)
+    with ApiServer(clock=clock) as stand_in, Http(stand_in, clock, caplog) as http:
+        yield http
 
 
 @pytest.fixture
 def real(
     apiserver: KubeApiServer, apiserver_namespace: str, caplog: pytest.LogCaptureFixture
-) -> Real:
+) -> Iterator[Real]:
     caplog.set_level(logging.INFO, logger="kube_leader_election")
-    return Real(apiserver, apiserver_namespace, FakeClock(start=START), caplog)
+    with Real(apiserver, apiserver_namespace, FakeClock(start=START), caplog) as real:
+        yield real
 
 
 @pytest.fixture(params=["http", pytest.param("real", marks=pytest.mark.apiserver)])
@@ -40,5 +41,5 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def https(caplog: pytest.LogCaptureFixture) -> Iterator[Http]:
     clock = FakeClock(start=START)
-    with ApiServer(tls=True, clock=clock) as stand_in:
-        yield Http(stand_in, clock, caplog)
+    with ApiServer(tls=True, clock=clock) as stand_in, Http(stand_in, clock, caplog) as https:
+        yield https

@@ -24,7 +24,7 @@ from tests.fault_rows.world import (
 # Connections
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 @pytest.mark.parametrize(("verb", "kind"), [("get", GetLeaseError), ("update", RenewLeaseError)])
 def test_a_reset_is_our_error_and_the_next_call_goes_over_a_fresh_connection(
     http: Http, verb: str, kind: type[LeaseError]
@@ -36,7 +36,7 @@ def test_a_reset_is_our_error_and_the_next_call_goes_over_a_fresh_connection(
     assert http.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 def test_a_refused_connection_is_our_error_until_the_server_is_back(server: Server) -> None:
     leader = server.leader()
     token = leader.fencing_token
@@ -48,7 +48,7 @@ def test_a_refused_connection_is_our_error_until_the_server_is_back(server: Serv
     assert (leader.is_leader(), leader.fencing_token) == (True, token)
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 def test_a_kept_connection_that_the_server_has_ended_is_replaced_by_a_fresh_one(
     server: Server,
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_kept_connection_that_the_server_has_ended_is_replaced_by_a_fresh_one(
     assert server.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 def test_a_name_that_cannot_be_resolved_is_our_error_until_it_can(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_name_that_cannot_be_resolved_is_our_error_until_it_can(
     assert leader.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 def test_a_certificate_that_is_not_trusted_is_our_error_until_it_is(
     https: Http, tmp_path: Path
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_certificate_that_is_not_trusted_is_our_error_until_it_is(
     assert lock.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(16)
+@pytest.mark.fault_row(number=16)
 def test_a_handshake_that_never_ends_is_our_error_in_time(https: Http) -> None:
     lock = https.lock(call_timeout=SHORT)
     https.stand_in.fail_next(faults.hang_in_handshake())
@@ -96,7 +96,7 @@ def test_a_handshake_that_never_ends_is_our_error_in_time(https: Http) -> None:
     assert asked == []
 
 
-@pytest.mark.fault_row(17)
+@pytest.mark.fault_row(number=17)
 def test_a_peer_that_falls_silent_ends_the_call_in_time_and_its_connection_is_not_used_again(
     server: Server,
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_peer_that_falls_silent_ends_the_call_in_time_and_its_connection_is_no
     assert (leader.is_leader(), leader.fencing_token) == (True, token)
 
 
-@pytest.mark.fault_row(17)
+@pytest.mark.fault_row(number=17)
 def test_a_peer_that_falls_silent_on_a_write_ends_the_call_in_time_and_the_write_is_sent_once(
     http: Http,
 ) -> None:

@@ -102,7 +102,7 @@ print(json.dumps(report), told, sep="\\n")
 """
 
 
-@pytest.mark.fault_row(27)
+@pytest.mark.fault_row(number=27)
 @pytest.mark.parametrize("holder_id", ["", "a"], ids=["a name for each process", "a given name"])
 def test_a_child_that_is_forked_in_the_middle_of_a_call_is_another_candidate(
     server: Server, holder_id: str
@@ -154,7 +154,7 @@ def in_threads(*acts: Callable[[], object]) -> list[Any]:
     return [future.exception() or future.result() for future in futures]
 
 
-@pytest.mark.fault_row(33)
+@pytest.mark.fault_row(number=33)
 def test_calls_of_many_threads_are_serialised_and_all_tell_of_the_same_term(
     server: Server,
 ) -> None:
@@ -168,7 +168,7 @@ def test_calls_of_many_threads_are_serialised_and_all_tell_of_the_same_term(
     assert len(server.told) == 1
 
 
-@pytest.mark.fault_row(33)
+@pytest.mark.fault_row(number=33)
 def test_a_second_call_sends_nothing_while_the_first_is_under_way(http: Http) -> None:
     lock = http.leader()
     gate = threading.Event()
@@ -209,7 +209,7 @@ class StallingClock(FakeClock):
         return super().utcnow()
 
 
-@pytest.mark.fault_row(33)
+@pytest.mark.fault_row(number=33)
 def test_a_call_that_never_gets_its_turn_is_an_error_in_time(http: Http) -> None:
     clock = StallingClock()
     lock = http.leader(clock=clock, call_timeout=SHORT)
@@ -226,7 +226,7 @@ def test_a_call_that_never_gets_its_turn_is_an_error_in_time(http: Http) -> None
     assert lock.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(33)
+@pytest.mark.fault_row(number=33)
 def test_two_locks_that_race_in_threads_make_one_leader(server: Server) -> None:
     locks = [server.lock("a"), server.lock("b")]
     for _ in range(5):

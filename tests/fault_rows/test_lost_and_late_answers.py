@@ -29,7 +29,7 @@ from tests.fault_rows.world import (
 LOST = {"lost": faults.lose_request(), "reset": faults.reset()}
 
 
-@pytest.mark.fault_row(1)
+@pytest.mark.fault_row(number=1)
 @pytest.mark.parametrize("fault", cases(LOST))
 def test_a_renewal_that_was_lost_is_tried_again_with_the_same_version_at_the_next_call(
     http: Http, fault: Fault
@@ -45,7 +45,7 @@ def test_a_renewal_that_was_lost_is_tried_again_with_the_same_version_at_the_nex
     assert leader.fencing_token == token
 
 
-@pytest.mark.fault_row(1)
+@pytest.mark.fault_row(number=1)
 @pytest.mark.parametrize("fault", cases(LOST))
 def test_a_create_that_was_lost_makes_no_leader_and_is_tried_again_at_the_next_call(
     http: Http, fault: Fault
@@ -58,7 +58,7 @@ def test_a_create_that_was_lost_makes_no_leader_and_is_tried_again_at_the_next_c
     assert standby.is_leader()
 
 
-@pytest.mark.fault_row(1)
+@pytest.mark.fault_row(number=1)
 def test_a_takeover_that_was_lost_makes_no_leader_and_is_tried_again_at_the_next_call(
     http: Http,
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_takeover_that_was_lost_makes_no_leader_and_is_tried_again_at_the_next
     assert standby.is_leader()
 
 
-@pytest.mark.fault_row(1)
+@pytest.mark.fault_row(number=1)
 def test_a_release_that_was_lost_ends_the_term_and_is_tried_again_at_the_next_call(
     http: Http,
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_release_that_was_lost_ends_the_term_and_is_tried_again_at_the_next_ca
     ]
 
 
-@pytest.mark.fault_row(1)
+@pytest.mark.fault_row(number=1)
 @pytest.mark.parametrize("verb", ["get", "update"])
 def test_a_leader_whose_requests_are_all_lost_believes_until_its_deadline_and_no_longer(
     http: Http, verb: str
@@ -122,7 +122,7 @@ def status_of(fault: Fault) -> int | None:
     return fault.status if isinstance(fault, faults.OddAnswer) else None
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 @pytest.mark.parametrize("fault", cases(ANSWER_LOST))
 def test_a_renewal_whose_answer_was_lost_is_sent_once_and_recognised_by_one_read(
     http: Http, fault: Fault
@@ -139,7 +139,7 @@ def test_a_renewal_whose_answer_was_lost_is_sent_once_and_recognised_by_one_read
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_a_recognised_renewal_counts_from_when_it_was_sent(http: Http) -> None:
     leader = http.leader()
     http.clock.advance(5)
@@ -153,7 +153,7 @@ def test_a_recognised_renewal_counts_from_when_it_was_sent(http: Http) -> None:
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_a_renewal_that_nobody_has_recognised_extends_no_belief(http: Http) -> None:
     leader = http.leader()
     http.clock.advance(5)
@@ -165,7 +165,7 @@ def test_a_renewal_that_nobody_has_recognised_extends_no_belief(http: Http) -> N
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_a_recognised_renewal_that_is_due_again_is_renewed_in_the_same_call(http: Http) -> None:
     leader = http.leader()
     token = leader.fencing_token
@@ -177,7 +177,7 @@ def test_a_recognised_renewal_that_is_due_again_is_renewed_in_the_same_call(http
     assert (leader.is_leader(), leader.fencing_token) == (True, token)
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_a_renewal_that_was_committed_and_answered_409_is_recognised_in_the_same_call(
     http: Http,
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_renewal_that_was_committed_and_answered_409_is_recognised_in_the_same
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_a_renewal_whose_answer_was_lost_is_recognised_also_after_a_later_one_was_refused(
     http: Http,
 ) -> None:
@@ -210,7 +210,7 @@ def test_a_renewal_whose_answer_was_lost_is_recognised_also_after_a_later_one_wa
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 @pytest.mark.parametrize("fault", cases(ANSWER_LOST))
 def test_a_takeover_whose_answer_was_lost_is_recognised_as_the_beginning_of_the_term(
     http: Http, fault: Fault
@@ -226,7 +226,7 @@ def test_a_takeover_whose_answer_was_lost_is_recognised_as_the_beginning_of_the_
     assert http.spec["leaseTransitions"] == 4
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 def test_our_name_with_a_time_that_we_did_not_send_is_not_taken_for_the_lost_renewal(
     http: Http,
 ) -> None:
@@ -246,7 +246,7 @@ def test_our_name_with_a_time_that_we_did_not_send_is_not_taken_for_the_lost_ren
     assert end.endswith("'a' leads no more")
 
 
-@pytest.mark.fault_row(2)
+@pytest.mark.fault_row(number=2)
 @pytest.mark.parametrize("fault", cases(ANSWER_LOST))
 def test_a_release_whose_answer_was_lost_is_never_taken_for_leading(
     http: Http, fault: Fault
@@ -264,7 +264,7 @@ def test_a_release_whose_answer_was_lost_is_never_taken_for_leading(
     assert http.version > token
 
 
-@pytest.mark.fault_row(3)
+@pytest.mark.fault_row(number=3)
 @pytest.mark.parametrize("fault", cases(ANSWER_LOST))
 def test_a_create_whose_answer_was_lost_is_recognised_at_the_next_call(
     http: Http, fault: Fault
@@ -279,7 +279,7 @@ def test_a_create_whose_answer_was_lost_is_recognised_at_the_next_call(
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(3)
+@pytest.mark.fault_row(number=3)
 def test_a_create_that_exists_already_is_read_and_is_ours(http: Http) -> None:
     standby = http.lock()
     http.fail(faults.lose_answer(), "create")
@@ -293,7 +293,7 @@ def test_a_create_that_exists_already_is_read_and_is_ours(http: Http) -> None:
     assert http.spec["leaseTransitions"] == 0
 
 
-@pytest.mark.fault_row(3)
+@pytest.mark.fault_row(number=3)
 def test_a_create_that_was_committed_and_answered_409_is_recognised_in_the_same_call(
     http: Http,
 ) -> None:
@@ -304,7 +304,7 @@ def test_a_create_that_was_committed_and_answered_409_is_recognised_in_the_same_
     assert (standby.is_leader(), standby.fencing_token) == (True, http.version)
 
 
-@pytest.mark.fault_row(3)
+@pytest.mark.fault_row(number=3)
 def test_a_create_that_another_was_quicker_with_is_no_leading(http: Http) -> None:
     standby = http.lock()
     http.stand_in.before_next(lambda: http.put(**HELD), verb="create")
@@ -318,7 +318,7 @@ def test_a_create_that_another_was_quicker_with_is_no_leading(http: Http) -> Non
 # An answer comes late, or bit by bit
 
 
-@pytest.mark.fault_row(4)
+@pytest.mark.fault_row(number=4)
 def test_a_call_ends_in_time_where_the_answer_is_late_and_a_late_success_extends_no_belief(
     http: Http,
 ) -> None:
@@ -338,7 +338,7 @@ def test_a_call_ends_in_time_where_the_answer_is_late_and_a_late_success_extends
     assert leader.fencing_token != token
 
 
-@pytest.mark.fault_row(4)
+@pytest.mark.fault_row(number=4)
 def test_a_create_that_is_answered_late_is_an_error_in_time_and_recognised_afterwards(
     http: Http,
 ) -> None:
@@ -349,7 +349,7 @@ def test_a_create_that_is_answered_late_is_an_error_in_time_and_recognised_after
     assert standby.is_leader()
 
 
-@pytest.mark.fault_row(4)
+@pytest.mark.fault_row(number=4)
 def test_an_answer_after_our_deadline_but_within_the_time_of_its_own_write_begins_a_new_term(
     http: Http,
 ) -> None:
@@ -366,7 +366,7 @@ def test_an_answer_after_our_deadline_but_within_the_time_of_its_own_write_begin
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(4)
+@pytest.mark.fault_row(number=4)
 def test_an_answer_when_nothing_is_left_of_its_own_write_makes_no_leader(http: Http) -> None:
     leader = http.leader()
     http.clock.advance(5)
@@ -376,7 +376,7 @@ def test_an_answer_when_nothing_is_left_of_its_own_write_makes_no_leader(http: H
     assert leader.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(4)
+@pytest.mark.fault_row(number=4)
 def test_a_renewal_that_is_recognised_after_our_deadline_begins_a_new_term(http: Http) -> None:
     leader = http.leader()
     token = leader.fencing_token
@@ -391,7 +391,7 @@ def test_a_renewal_that_is_recognised_after_our_deadline_begins_a_new_term(http:
     assert began > token
 
 
-@pytest.mark.fault_row(5)
+@pytest.mark.fault_row(number=5)
 @pytest.mark.parametrize(
     ("part", "verb", "kind"),
     [

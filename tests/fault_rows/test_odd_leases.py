@@ -101,7 +101,7 @@ def assert_is_left_alone(server: Server, spec: dict[str, Any]) -> None:
     assert server.lease() == before
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.parametrize("spec", cases(TAKEN))
 def test_a_lease_that_says_free_or_expired_is_taken_at_once(
     server: Server, spec: dict[str, Any]
@@ -109,7 +109,7 @@ def test_a_lease_that_says_free_or_expired_is_taken_at_once(
     assert_is_taken_at_once(server, spec)
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.parametrize("spec", cases(TAKEN_IF_STORED))
 def test_a_lease_that_no_server_should_store_is_taken_where_it_has_expired(
     http: Http, spec: dict[str, Any]
@@ -117,13 +117,13 @@ def test_a_lease_that_no_server_should_store_is_taken_where_it_has_expired(
     assert_is_taken_at_once(http, spec)
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.parametrize("spec", cases(LEFT))
 def test_a_lease_that_may_still_be_held_is_left_alone(server: Server, spec: dict[str, Any]) -> None:
     assert_is_left_alone(server, spec)
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.parametrize("spec", cases(LEFT_IF_STORED))
 def test_a_lease_that_no_server_should_store_is_left_alone_where_it_may_be_held(
     http: Http, spec: dict[str, Any]
@@ -131,21 +131,21 @@ def test_a_lease_that_no_server_should_store_is_left_alone_where_it_may_be_held(
     assert_is_left_alone(http, spec)
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.apiserver
 def test_a_lease_without_a_spec_is_taken_at_once_from_the_real_server(real: Real) -> None:
     assert real.others.create({"metadata": {"name": NAME}}).status == 201
     assert real.lock().try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 def test_a_lease_without_a_spec_is_taken_at_once(http: Http) -> None:
     http.put(**dict.fromkeys(HELD))
     http.fail(faults.answer(200, body=faults.without("spec")), "get")
     assert http.lock().try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 def test_a_holder_without_any_time_is_waited_out_by_who_trusts_no_wall_clock(
     server: Server,
 ) -> None:
@@ -158,7 +158,7 @@ def test_a_holder_without_any_time_is_waited_out_by_who_trusts_no_wall_clock(
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 def test_a_holder_who_cannot_be_told_or_timed_is_an_error_and_never_a_free_lease(
     http: Http,
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_holder_who_cannot_be_told_or_timed_is_an_error_and_never_a_free_lease
         assert http.stand_in.stored_lease(NAME) == before
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 @pytest.mark.parametrize(
     ("stored", "written"), [(None, 1), (0, 1), (MAX_INT32 - 1, MAX_INT32), (MAX_INT32, MAX_INT32)]
 )
@@ -183,7 +183,7 @@ def test_a_takeover_counts_transitions_as_far_as_they_can_be_counted(
     assert server.spec["leaseTransitions"] == written
 
 
-@pytest.mark.fault_row(34)
+@pytest.mark.fault_row(number=34)
 def test_a_renewal_sets_the_time_of_acquiring_where_it_was_null(server: Server) -> None:
     server.put(**{**HELD, "holder_identity": "a", "acquire_time": None})
     assert server.lock().try_acquire_or_renew()
@@ -195,7 +195,7 @@ def test_a_renewal_sets_the_time_of_acquiring_where_it_was_null(server: Server) 
 WHOLE_SECOND = START.replace(microsecond=0)
 
 
-@pytest.mark.fault_row(37)
+@pytest.mark.fault_row(number=37)
 def test_at_a_whole_second_every_write_has_six_digits(server: Server) -> None:
     clock = FakeClock(start=WHOLE_SECOND)
     lock = server.lock(clock=clock)
@@ -210,7 +210,7 @@ def test_at_a_whole_second_every_write_has_six_digits(server: Server) -> None:
     assert [verb for verb, _ in server.requests()].count("update") == 3
 
 
-@pytest.mark.fault_row(37)
+@pytest.mark.fault_row(number=37)
 def test_at_a_whole_second_six_digits_are_on_the_wire(http: Http) -> None:
     lock = http.lock(clock=FakeClock(start=WHOLE_SECOND))
     lock.try_acquire_or_renew()
@@ -223,7 +223,7 @@ def test_at_a_whole_second_six_digits_are_on_the_wire(http: Http) -> None:
         assert MICRO_TIME.fullmatch(spec["renewTime"])
 
 
-@pytest.mark.fault_row(37)
+@pytest.mark.fault_row(number=37)
 @pytest.mark.parametrize("kept", [LONG_AGO, "2020-01-01T00:00:00.120000Z"])
 def test_a_time_that_is_kept_is_written_back_with_six_digits(server: Server, kept: str) -> None:
     server.put(**{**HELD, "holder_identity": "a", "acquire_time": kept, "renew_time": kept})
@@ -233,7 +233,7 @@ def test_a_time_that_is_kept_is_written_back_with_six_digits(server: Server, kep
     assert server.spec["acquireTime"] == kept
 
 
-@pytest.mark.fault_row(37)
+@pytest.mark.fault_row(number=37)
 @pytest.mark.parametrize("start", [START, WHOLE_SECOND], ids=["any time", "a whole second"])
 def test_while_the_clock_stands_still_every_renewal_moves_the_lease(
     server: Server, start: datetime
@@ -248,7 +248,7 @@ def test_while_the_clock_stands_still_every_renewal_moves_the_lease(
     assert list(versions) == sorted(set(versions))
 
 
-@pytest.mark.fault_row(37)
+@pytest.mark.fault_row(number=37)
 def test_while_the_clock_stands_still_no_two_lost_renewals_bear_the_same_time(http: Http) -> None:
     leader = http.leader()
     http.fail(faults.lose_request(), "update", times=3)

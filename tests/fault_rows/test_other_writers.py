@@ -38,7 +38,7 @@ def foreign(number: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.fault_row(6)
+@pytest.mark.fault_row(number=6)
 def test_a_leader_whose_lease_got_labels_meanwhile_renews_again_and_keeps_them(
     server: Server,
 ) -> None:
@@ -55,7 +55,7 @@ def test_a_leader_whose_lease_got_labels_meanwhile_renews_again_and_keeps_them(
     assert len(server.told) == 1
 
 
-@pytest.mark.fault_row(6)
+@pytest.mark.fault_row(number=6)
 def test_a_third_conflict_is_an_error_and_the_term_goes_on(server: Server) -> None:
     leader = server.leader()
     server.race(*(lambda number=number: server.edit(**foreign(number)) for number in range(3)))
@@ -64,7 +64,7 @@ def test_a_third_conflict_is_an_error_and_the_term_goes_on(server: Server) -> No
     assert server.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
 
 
-@pytest.mark.fault_row(6)
+@pytest.mark.fault_row(number=6)
 def test_a_lease_that_got_labels_meanwhile_is_released_and_keeps_them(server: Server) -> None:
     leader = server.leader()
     server.race(lambda: server.edit(**foreign(1)))
@@ -74,7 +74,7 @@ def test_a_lease_that_got_labels_meanwhile_is_released_and_keeps_them(server: Se
     assert server.lease()["metadata"].items() >= foreign(1).items()
 
 
-@pytest.mark.fault_row(9)
+@pytest.mark.fault_row(number=9)
 @pytest.mark.parametrize("when", ["between two calls", "between read and write"])
 def test_a_leader_whose_lease_was_deleted_and_made_again_by_another_has_lost(
     server: Server, when: str
@@ -99,7 +99,7 @@ def test_a_leader_whose_lease_was_deleted_and_made_again_by_another_has_lost(
     assert leader.fencing_token > token
 
 
-@pytest.mark.fault_row(9)
+@pytest.mark.fault_row(number=9)
 def test_a_copy_of_our_own_record_in_a_lease_made_again_is_not_ours(server: Server) -> None:
     leader = server.leader()
     server.make_again(server.spec)
@@ -111,7 +111,7 @@ def test_a_copy_of_our_own_record_in_a_lease_made_again_is_not_ours(server: Serv
     assert server.lease() == before
 
 
-@pytest.mark.fault_row(9)
+@pytest.mark.fault_row(number=9)
 def test_a_standby_does_not_take_a_lease_that_was_made_again_before_it_wrote(
     server: Server,
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_standby_does_not_take_a_lease_that_was_made_again_before_it_wrote(
 # The namespace
 
 
-@pytest.mark.fault_row(10)
+@pytest.mark.fault_row(number=10)
 @pytest.mark.parametrize(
     ("status", "reason"),
     [(404, "there is no such namespace"), (403, "the namespace must not be on its way out")],
@@ -145,7 +145,7 @@ def test_a_create_that_its_namespace_does_not_allow_is_one_clear_error_for_each_
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(10)
+@pytest.mark.fault_row(number=10)
 @pytest.mark.apiserver
 def test_a_namespace_that_is_not_there_is_one_clear_error_for_each_call_until_it_is(
     real: Real,
@@ -164,7 +164,7 @@ def test_a_namespace_that_is_not_there_is_one_clear_error_for_each_call_until_it
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(10)
+@pytest.mark.fault_row(number=10)
 @pytest.mark.apiserver
 def test_in_a_namespace_that_ends_a_leader_renews_and_nobody_creates(real: Real) -> None:
     leader = real.leader()

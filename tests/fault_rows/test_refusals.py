@@ -56,7 +56,7 @@ class TokenFile:
         return client
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 def test_a_token_that_was_rotated_while_the_request_was_on_its_way_is_read_once_more(
     http: Http, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_token_that_was_rotated_while_the_request_was_on_its_way_is_read_once_
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 @pytest.mark.apiserver
 def test_a_token_that_the_server_refuses_is_read_once_more(real: Real, tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "token", "expired")
@@ -85,7 +85,7 @@ def test_a_token_that_the_server_refuses_is_read_once_more(real: Real, tmp_path:
     assert asked == [("get", 401), ("get", 404), ("create", 201)]
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 def test_a_token_file_that_was_rotated_long_ago_costs_no_request(
     http: Http, tmp_path: Path
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_token_file_that_was_rotated_long_ago_costs_no_request(
     assert http.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 @pytest.mark.parametrize(("verb", "kind"), [("get", GetLeaseError), ("update", RenewLeaseError)])
 def test_credentials_that_are_refused_twice_are_an_error_and_the_term_goes_on(
     http: Http, verb: str, kind: type[LeaseError]
@@ -120,7 +120,7 @@ def test_credentials_that_are_refused_twice_are_an_error_and_the_term_goes_on(
     assert leader.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 def test_a_write_whose_credentials_were_refused_is_sent_again_as_it_was(http: Http) -> None:
     leader = http.leader()
     http.fail(faults.answer(401), "update")
@@ -130,7 +130,7 @@ def test_a_write_whose_credentials_were_refused_is_sent_again_as_it_was(http: Ht
     assert refused == repeated
 
 
-@pytest.mark.fault_row(12)
+@pytest.mark.fault_row(number=12)
 def test_what_follows_refused_credentials_is_within_the_time_of_the_call(http: Http) -> None:
     leader = http.leader(call_timeout=SHORT)
     http.fail(faults.answer(401), "update")
@@ -156,7 +156,7 @@ RETRY_AFTER = {
 }
 
 
-@pytest.mark.fault_row(13)
+@pytest.mark.fault_row(number=13)
 @pytest.mark.parametrize("retry_after", cases(RETRY_AFTER))
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("verb", "kind"), [("get", GetLeaseError), ("update", RenewLeaseError)])
@@ -171,7 +171,7 @@ def test_a_leader_told_to_come_later_is_told_at_once_and_comes_at_its_next_call(
     assert http.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
 
 
-@pytest.mark.fault_row(13)
+@pytest.mark.fault_row(number=13)
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_standby_told_to_come_later_is_told_at_once_and_comes_at_its_next_call(
     http: Http, status: int
@@ -212,7 +212,7 @@ UNKNOWN: dict[str, tuple[Fault, int | None]] = {
 }
 
 
-@pytest.mark.fault_row(14)
+@pytest.mark.fault_row(number=14)
 @pytest.mark.parametrize("answer", cases(UNKNOWN))
 def test_what_cannot_be_understood_is_an_error_and_never_a_free_lease(
     http: Http, answer: tuple[Fault, int | None]
@@ -228,7 +228,7 @@ def test_what_cannot_be_understood_is_an_error_and_never_a_free_lease(
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(14)
+@pytest.mark.fault_row(number=14)
 @pytest.mark.parametrize("answer", cases(UNKNOWN))
 def test_a_renewal_whose_answer_cannot_be_understood_is_an_error_and_no_end_of_the_term(
     http: Http, answer: tuple[Fault, int | None]
@@ -242,7 +242,7 @@ def test_a_renewal_whose_answer_cannot_be_understood_is_an_error_and_no_end_of_t
     assert leader.try_acquire_or_renew().fencing_token == token
 
 
-@pytest.mark.fault_row(14)
+@pytest.mark.fault_row(number=14)
 @pytest.mark.parametrize("answer", cases(UNKNOWN))
 def test_a_create_whose_answer_cannot_be_understood_is_an_error_and_makes_no_leader(
     http: Http, answer: tuple[Fault, int | None]
@@ -255,7 +255,7 @@ def test_a_create_whose_answer_cannot_be_understood_is_an_error_and_makes_no_lea
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(15)
+@pytest.mark.fault_row(number=15)
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("kind", [CreateLeaseError, AcquireLeaseError, RenewLeaseError])
 def test_a_write_that_was_found_invalid_is_surfaced_and_tried_once_for_each_call(
@@ -274,7 +274,7 @@ def test_a_write_that_was_found_invalid_is_surfaced_and_tried_once_for_each_call
     assert lock.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(15)
+@pytest.mark.fault_row(number=15)
 @pytest.mark.apiserver
 def test_a_write_that_a_policy_of_the_cluster_denies_is_surfaced_until_the_policy_is_gone(
     real: Real,

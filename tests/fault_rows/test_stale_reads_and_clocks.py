@@ -27,7 +27,7 @@ from tests.fault_rows.world import (
 # Reads that are stale
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 @pytest.mark.parametrize("versions", [1, 2, 3])
 def test_a_leader_that_reads_its_own_past_leads_on_and_the_guarded_write_decides(
     http: Http, versions: int
@@ -48,7 +48,7 @@ def test_a_leader_that_reads_its_own_past_leads_on_and_the_guarded_write_decides
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 @pytest.mark.parametrize("past", ["expired", "free", "held"])
 def test_a_leader_that_reads_another_from_before_its_term_leads_on(http: Http, past: str) -> None:
     if past == "held":
@@ -69,7 +69,7 @@ def test_a_leader_that_reads_another_from_before_its_term_leads_on(http: Http, p
     assert len(http.told) == 1
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 def test_a_stale_read_extends_no_belief(http: Http) -> None:
     http.put(**HELD)
     http.put(**{**HELD, "holder_identity": ""})
@@ -81,7 +81,7 @@ def test_a_stale_read_extends_no_belief(http: Http) -> None:
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 @pytest.mark.parametrize("past", ["absent", "free", "expired"])
 def test_a_standby_that_reads_the_past_takes_nothing_from_who_holds_the_lease(
     http: Http, past: str
@@ -108,8 +108,8 @@ class StoppedWallClock(FakeClock):
         return START if self.stopped else super().utcnow()
 
 
-@pytest.mark.fault_row(19)
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=19)
+@pytest.mark.fault_row(number=24)
 @pytest.mark.parametrize("skew", [0.0, None])
 @pytest.mark.parametrize("wall", ["stands still", "was set back"])
 def test_no_refused_write_is_taken_for_a_committed_one_after_a_stale_read(
@@ -137,7 +137,7 @@ def test_no_refused_write_is_taken_for_a_committed_one_after_a_stale_read(
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 def test_a_leader_leads_on_after_a_restore_that_lowered_all_versions(http: Http) -> None:
     http.put(**EXPIRED)
     leader = http.leader()
@@ -151,7 +151,7 @@ def test_a_leader_leads_on_after_a_restore_that_lowered_all_versions(http: Http)
     assert (leader.is_leader(), leader.fencing_token) == (True, token)
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 def test_a_standby_takes_over_after_a_restore_that_lowered_all_versions(http: Http) -> None:
     http.put(**HELD)
     backup = http.stand_in.backup()
@@ -169,7 +169,7 @@ def test_a_standby_takes_over_after_a_restore_that_lowered_all_versions(http: Ht
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(19)
+@pytest.mark.fault_row(number=19)
 @pytest.mark.apiserver
 def test_after_etcd_was_restored_a_leader_leads_on_and_a_standby_waits_its_turn(
     real: Real, tmp_path: Path
@@ -211,7 +211,7 @@ JUMPS = {
 }
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 @pytest.mark.parametrize("seconds", cases(JUMPS))
 def test_a_jump_of_the_wall_clock_does_not_move_the_deadline_of_a_leader(
     http: Http, seconds: float
@@ -225,7 +225,7 @@ def test_a_jump_of_the_wall_clock_does_not_move_the_deadline_of_a_leader(
     assert not leader.is_leader()
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 @pytest.mark.parametrize("seconds", cases(JUMPS))
 def test_a_leader_renews_and_releases_whatever_the_wall_clock_says(
     http: Http, seconds: float
@@ -245,7 +245,7 @@ def test_a_leader_renews_and_releases_whatever_the_wall_clock_says(
     assert http.spec.get("holderIdentity", "") == ""
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 @pytest.mark.parametrize("seconds", cases(JUMPS))
 def test_a_standby_that_trusts_no_wall_clock_waits_for_the_whole_duration_after_a_jump(
     http: Http, seconds: float
@@ -260,7 +260,7 @@ def test_a_standby_that_trusts_no_wall_clock_waits_for_the_whole_duration_after_
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 def test_a_standby_whose_wall_clock_jumped_back_takes_over_after_the_whole_duration(
     http: Http,
 ) -> None:
@@ -274,7 +274,7 @@ def test_a_standby_whose_wall_clock_jumped_back_takes_over_after_the_whole_durat
     assert standby.try_acquire_or_renew()
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 @pytest.mark.parametrize(
     "start",
     [
@@ -304,7 +304,7 @@ class LocalClock(FakeClock):
         return super().utcnow().astimezone(timezone(self.offset))
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 def test_the_end_of_daylight_saving_time_is_not_noticed(http: Http) -> None:
     clock = LocalClock()
     leader, standby = http.leader(clock=clock), http.lock("b", clock=clock)
@@ -318,7 +318,7 @@ def test_the_end_of_daylight_saving_time_is_not_noticed(http: Http) -> None:
     assert http.spec["renewTime"] == "2026-01-01T12:00:01.123457Z"
 
 
-@pytest.mark.fault_row(24)
+@pytest.mark.fault_row(number=24)
 def test_another_time_zone_of_the_process_is_not_noticed(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:

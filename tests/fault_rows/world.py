@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from kubernetes.client import Configuration, CoordinationV1Api
 
 from kube_leader_election import (
+    LeaderElector,
     LeaseError,
     LeaseLock,
     LeaseLockParams,
@@ -23,6 +24,7 @@ from kube_leader_election.testing.faults import Fault
 from tests.apiserver.server import ADMIN, USERS
 from tests.apiserver.server import ApiServer as KubeApiServer
 from tests.conformance.leases import HttpLeases
+from tests.electors import Electors
 
 NAME = "leader"
 TTL = 15
@@ -48,6 +50,7 @@ HELD: dict[str, Any] = {
 EXPIRED: dict[str, Any] = {**HELD, "acquire_time": LONG_AGO, "renew_time": LONG_AGO}
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
+_Server = TypeVar("_Server", bound="Server")
 Asked = list[tuple[str, int | None]]
 
 
@@ -60,9 +63,21 @@ class Server:
         self.others = others
         self.clock = clock
         self._log = log
+        self._electors = Electors(None, None)
+
+    def __enter__(self: _Server) -> _Server:
+        self._electors.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._electors.__exit__(*exc)
 
     def client(self) -> Any:
         raise NotImplementedError
+
+    def elector_client(self) -> Any:
+        """One whose requests no `race` counts"""
+        return self.client()
 
     def requests(self) -> Asked:
         """(verb, status) of all that the candidates asked; no status where none was answered"""
@@ -101,6 +116,13 @@ class Server:
             LeaseLockParams(**params),
             clock=clock or self.clock,
         )
+
+    def elector(
+        self, holder_id: str | None = "a", *, client: Any = None, **options: Any
+    ) -> LeaderElector:
+        """It is stopped at the end of the test; its clock is the machine's unless one is given"""
+        client = client or self.elector_client()
+        return self._electors(holder_id, client=client, namespace=self.others.namespace, **options)
 
     def leader(self, **options: Any) -> LeaseLock:
         lock = self.lock(**options)
@@ -229,12 +251,15 @@ class Real(Server):
         super().__init__(others, clock, log)
         self.server = server
         self._actions: list[Callable[[], object]] = []
-        server.grant(USERS[0], namespace, ["get", "create", "update"])
+        server.grant(USERS[0], namespace, ["get", "create", "update", "watch"])
 
     def client(self) -> Any:
         client = self.server.api_client(USERS[0])
         client.configuration.refresh_api_key_hook = self._before_a_request
         return CoordinationV1Api(client)
+
+    def elector_client(self) -> Any:
+        return CoordinationV1Api(self.server.api_client(USERS[0]))
 
     def _before_a_request(self, _: Configuration) -> None:
         if self._actions:
