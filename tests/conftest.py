@@ -15,6 +15,7 @@ pytest_plugins = ["tests.apiserver.fixtures"]
 settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("many", settings.get_profile("any-machine"), max_examples=10_000)
 settings.load_profile("any-machine")
 
 MakeLock = Callable[..., LeaseLock]

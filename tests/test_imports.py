@@ -19,8 +19,8 @@ FRINGE = ("testing", "contrib", "cli", "__main__")
 PURE = frozenset(
     {
         "__future__", "abc", "bisect", "collections", "copy", "dataclasses", "datetime", "dateutil",
-        "enum", "fractions", "functools", "heapq", "itertools", "math", "operator", "re", "types",
-        "typing",
+        "enum", "fractions", "functools", "heapq", "itertools", "math", "operator", "re",
+        "reprlib", "types", "typing",
     }
 )  # fmt: skip
 # What does not come with Python, and the package may import at its top.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -93,7 +94,9 @@ def read_lease(lease: Mapping[str, Any], *, lease_ttl: int) -> LeaseRecord:
     if holder and renewed is None:
         for field in ("renewTime", "acquireTime"):
             if spec.get(field) is not None:
-                raise UnreadableLeaseError(f"spec.{field} of the holder {holder!r} is no time")
+                raise UnreadableLeaseError(
+                    f"spec.{field} of the holder {reprlib.repr(holder)} is no time"
+                )
     duration = _integer(spec.get("leaseDurationSeconds"))
     return LeaseRecord(
         holder_identity=holder or None,

@@ -13,6 +13,9 @@ from .timing import ElectorTiming
 # In seconds: after the first failure, and at most.
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 60.0
+# Of a watch, whatever duration the Lease says: kube-apiserver ends each within an hour. An odd one
+# is more than a float can hold.
+LONGEST_SILENCE = 3600.0
 
 _UNAUTHORIZED, _FORBIDDEN, _GONE = 401, 403, 410
 
@@ -74,13 +77,13 @@ class Watching:
     def look_at(self, duration: int) -> float:
         """Return when the Lease, which was claimed for `duration` seconds, is to be read.
 
-        Where the watch tells, that is when it was silent for half the duration. After a
-        failure it is not relied on before it has told something.
+        Where the watch tells, that is when it was silent for half the duration, or for an
+        hour. After a failure it is not relied on before it has told something.
         """
         if self.must_read:
             return -math.inf
         if self._telling_since is not None and (self._has_told or not self._failures):
-            return self._heard_at + duration / 2
+            return self._heard_at + min(duration, 2 * LONGEST_SILENCE) / 2
         return self._poll_at
 
     def attempted(self, began: Instant) -> None:

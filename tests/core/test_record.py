@@ -138,6 +138,12 @@ def test_a_holder_whose_only_time_cannot_be_read_is_an_error_that_names_it() -> 
     assert "acquireTime" in str(caught.value)
 
 
+def test_an_error_shows_the_ends_of_a_long_name() -> None:
+    with pytest.raises(UnreadableLeaseError) as caught:
+        held(holderIdentity="b" * 2**20, renewTime="soon")
+    assert len(str(caught.value)) < 100
+
+
 def test_a_free_lease_may_have_any_times() -> None:
     assert read({"renewTime": "soon", "acquireTime": 3}).renew_time is None
 

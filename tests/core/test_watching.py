@@ -253,6 +253,23 @@ def test_a_watch_that_is_silent_for_half_the_stored_duration_is_checked_by_one_r
     assert reads(elector) == [10.0]
 
 
+@pytest.mark.parametrize("duration", [7200, 2**31 - 1])
+def test_a_watch_that_is_silent_for_an_hour_is_checked_whatever_the_lease_says(
+    duration: int,
+) -> None:
+    world, elector = standby(duration=duration)
+    silence(elector)
+    world.run(3600.0)
+    assert reads(elector) == [3600.0]
+
+
+def test_a_free_lease_is_taken_whatever_duration_it_says() -> None:
+    world, elector = standby()
+    world.server.put(held(None, duration=10**400))
+    world.run(1.0)
+    assert elector.is_leader()
+
+
 def test_the_silence_of_a_watch_begins_when_it_is_opened() -> None:
     world, elector = standby(duration=20)
     world.run(8)
