@@ -74,19 +74,26 @@ class Candidate(Program):
     """One of a pair in `folder`; the crates take a TTL, client-go's example has a minute"""
 
     def __init__(
-        self, binary: str, server: Server, holder: str, *, folder: Path, ttl: int = LONG
+        self,
+        binary: str,
+        server: Server,
+        holder: str,
+        *,
+        folder: Path,
+        ttl: int = LONG,
+        lease: str = LEASE,
     ) -> None:
         if binary == CLIENT_GO:
             options = {
                 "kubeconfig": server.kubeconfig,
                 "lease-lock-namespace": server.namespace,
-                "lease-lock-name": LEASE,
+                "lease-lock-name": lease,
                 "id": holder,
             }
             arguments = [f"-{name}={value}" for name, value in options.items()]
             self._leading, self._following = "Successfully acquired lease", "new leader elected"
         else:
-            arguments = [server.namespace, LEASE, holder, str(ttl)]
+            arguments = [server.namespace, lease, holder, str(ttl)]
             self._leading, self._following = "leading\n", "following\n"
         super().__init__([str(peers() / binary), *arguments], folder=folder / holder)
 

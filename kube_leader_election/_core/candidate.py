@@ -177,7 +177,7 @@ class Candidate:
         record = seen.record
         if self._is_left_alone(record):
             return None
-        if self._is_ours_to_write(record):
+        if self._is_ours_to_write(record) or self._is_our_past(record, now):
             is_due = self._renewal_is_due(now)
             return self._writes.renewal(seen, now, self._era) if is_due else None
         if now.monotonic >= self._free_at(record, now):
@@ -275,6 +275,11 @@ class Candidate:
         if self._writes.is_last(record):
             return True
         return self._adopts and not self._supersedes_ours(record)
+
+    def _is_our_past(self, record: LeaseRecord, now: Instant) -> bool:
+        """Whether we lead by a later write: this is a stale read, or etcd was restored."""
+        ours = record.holder_identity == self._holder_id
+        return ours and self.is_leader(now) and self._writes.are_older_than(record) is False
 
     def _is_left_alone(self, record: LeaseRecord) -> bool:
         return self._heeds_strategy and record.strategy is not None

@@ -448,6 +448,20 @@ def test_a_leader_goes_on_leading_after_a_restore_and_watches_from_the_lower_ver
     assert int(version) < 1000
 
 
+def test_a_leader_goes_on_leading_after_a_restore_that_brought_its_own_past_back() -> None:
+    world = World()
+    world.server.version = 1000
+    leader = Elector(world)
+    world.run(5)
+    past = world.server.record
+    assert past is not None
+    world.run(16)
+    world.server.restore(past, 7)
+    world.run(60)
+    assert leader.is_leader()
+    assert leader.news_of(TermEnded) == []
+
+
 def test_a_bookmark_newer_than_the_lease_is_no_restore() -> None:
     world, elector = standby(duration=20)
     assert elector.watch is not None

@@ -1,15 +1,18 @@
-"""Rows 19 and 24: the past is read, and clocks are wrong"""
+"""Rows 19 and 24 to 26: the past is read, and clocks are wrong"""
 
 from __future__ import annotations
 
 import shutil
 import time
+import weakref
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from kube_leader_election import RenewLeaseError
+from kube_leader_election._clock import SystemClock
 from kube_leader_election.testing import FakeClock, faults
 from tests.fault_rows.world import (
     BELIEF,
@@ -39,7 +42,8 @@ def test_a_leader_that_reads_its_own_past_leads_on_and_the_guarded_write_decides
         leader.try_acquire_or_renew()
     http.clock.advance(1)
     led: list[bool] = []
-    http.race(lambda: led.append(leader.is_leader()))
+    asked_meanwhile = weakref.proxy(leader)  # the server keeps the race
+    http.race(lambda: led.append(asked_meanwhile.is_leader()))
     http.fail(faults.stale_read(versions), "get")
     asked = http.asked_by(leader.try_acquire_or_renew)
     assert asked == [("get", 200), ("update", 409), ("get", 200), ("update", 200)]
@@ -342,3 +346,126 @@ def test_another_time_zone_of_the_process_is_not_noticed(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+# Rates
+
+
+class TrueWall(FakeClock):
+    """Only its monotonic clock runs at another rate; the wall clock is kept right"""
+
+    def __init__(self, *, rate: float) -> None:
+        super().__init__(start=START, rate=rate)
+        self._true = START
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        self._true += timedelta(seconds=seconds)
+
+    def utcnow(self) -> datetime:
+        return self._true
+
+
+RATES = {
+    "a slow leader and a fast standby": (0.99, 1.01),
+    "a slow leader": (0.99, 1.0),
+    "a fast standby": (1.0, 1.01),
+    "a fast leader and a slow standby": (1.01, 0.99),
+}
+
+
+def both_lead(http: Http, rates: tuple[float, float], skew: float | None) -> bool:
+    """Whether a leader that renews no more leads still when a standby does, at any time"""
+    clocks = [TrueWall(rate=rate) if skew else FakeClock(rate=rate) for rate in rates]
+    leader = http.leader(clock=clocks[0], max_clock_skew=skew)
+    standby = http.lock("b", clock=clocks[1], max_clock_skew=skew)
+    assert not standby.try_acquire_or_renew()
+    for step in (TTL / rates[1] - 0.001, *[0.0011] * 3, *[0.1] * 20):
+        for clock in clocks:
+            clock.advance(step)
+        if standby.try_acquire_or_renew() and leader.is_leader():
+            return True
+    assert standby.is_leader()
+    return False
+
+
+@pytest.mark.fault_row(number=25)
+@pytest.mark.parametrize("rates", cases(RATES))
+def test_no_two_locks_lead_whose_clocks_are_wrong_by_up_to_one_percent(
+    http: Http, rates: tuple[float, float]
+) -> None:
+    assert not both_lead(http, rates, None)
+
+
+@pytest.mark.fault_row(number=25)
+def test_no_two_locks_lead_whose_clocks_are_wrong_by_five_percent_and_that_is_declared(
+    http: Http,
+) -> None:
+    assert not both_lead(http, (0.95, 1.05), 1.13)
+
+
+@pytest.mark.fault_row(number=25)
+@pytest.mark.parametrize(("rates", "skew"), [((0.985, 1.01), None), ((0.95, 1.05), 1.0)])
+def test_two_locks_whose_clocks_are_worse_than_was_declared_lead_at_once(
+    http: Http, rates: tuple[float, float], skew: float | None
+) -> None:
+    assert both_lead(http, rates, skew)
+
+
+# Sleep
+
+
+@pytest.mark.fault_row(number=26)
+def test_who_led_before_its_machine_slept_does_not_when_it_wakes(http: Http) -> None:
+    asleep = FakeClock(start=START)
+    leader, standby = http.leader(clock=asleep), http.lock("b")
+    token = leader.fencing_token
+    assert not standby.try_acquire_or_renew()
+    http.clock.advance(TTL + 0.01)
+    assert standby.try_acquire_or_renew()
+    before = http.lease()
+    asleep.advance(TTL + 0.01)
+    assert (leader.is_leader(), leader.fencing_token) == (False, None)
+    assert not leader.try_acquire_or_renew()
+    assert http.lease() == before
+    assert (standby.fencing_token or 0) > (token or 0)
+
+
+def machine_sleeps(monkeypatch: pytest.MonkeyPatch, *, runs_on: bool) -> Callable[[float], None]:
+    """What lets the machine's clocks see a sleep of so many seconds
+
+    `runs_on`: there is a monotonic clock that runs on meanwhile.
+    """
+    slept = 0.0
+    wall, gettime = SystemClock.utcnow, time.clock_gettime
+
+    def clock_gettime(number: int) -> float:
+        return gettime(number) + (slept if number == boottime else 0.0)
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if runs_on and boottime is None:
+        pytest.skip("this system has no such clock")
+    monkeypatch.setattr(SystemClock, "utcnow", lambda self: wall(self) + timedelta(seconds=slept))
+    if runs_on:
+        monkeypatch.setattr(time, "clock_gettime", clock_gettime)
+    else:
+        monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    return sleep
+
+
+@pytest.mark.fault_row(number=26)
+@pytest.mark.parametrize("runs_on", [True, False], ids=["boottime", "monotonic"])
+def test_by_the_machine_s_own_clocks_too_a_sleep_ends_a_term_at_once(
+    http: Http, monkeypatch: pytest.MonkeyPatch, *, runs_on: bool
+) -> None:
+    sleep = machine_sleeps(monkeypatch, runs_on=runs_on)
+    leader = http.leader(clock=SystemClock())
+    token = leader.fencing_token
+    sleep(BELIEF)
+    assert (leader.is_leader(), leader.fencing_token) == (False, None)
+    assert leader.try_acquire_or_renew()
+    assert (leader.fencing_token or 0) > (token or 0)
