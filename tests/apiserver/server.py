@@ -91,6 +91,13 @@ class ApiServer:
     def token(self, user: str) -> str:
         return self._tokens[user]
 
+    def rotate_token(self, user: str) -> str:
+        """`user` has a new token, which is returned; the server restarts and knows no older one"""
+        self._tokens[user] = secrets.token_hex(16)
+        self._write_tokens()
+        self.restart()
+        return self._tokens[user]
+
     def pause(self) -> None:
         """Stop kube-apiserver in its tracks; for etcd: ``server.etcd.pause()``"""
         self.kube_apiserver.pause()
@@ -210,13 +217,28 @@ class ApiServer:
         binding = objects.role_binding(user, role["metadata"]["name"])
         self._create(f"{path}/rolebindings", binding)
 
-        def denied() -> str:  # the authorizer learns of both by a watch
-            reviews = [objects.access_review(user, namespace, verb, name) for verb in verbs]
-            path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-            answers = [self._create(path, review)["status"] for review in reviews]
-            return "" if all(answer["allowed"] for answer in answers) else str(answers)
+        self._wait_for_access(user, namespace, verbs, name, allowed=True)
 
-        self._wait(self.kube_apiserver, denied)
+    def revoke(self, user: str, namespace: str, verbs: list[str]) -> None:
+        """Let `user` use no verb on Leases there, once `verbs` were granted; waits as `grant()`"""
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+        _, bindings = self.call("GET", path)
+        for binding in bindings["items"]:
+            if [subject["name"] for subject in binding["subjects"]] == [user]:
+                self.call("DELETE", f"{path}/{binding['metadata']['name']}")
+        self._wait_for_access(user, namespace, verbs, "", allowed=False)
+
+    def _wait_for_access(
+        self, user: str, namespace: str, verbs: list[str], name: str, *, allowed: bool
+    ) -> None:
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        reviews = [objects.access_review(user, namespace, verb, name) for verb in verbs]
+
+        def obstacle() -> str:  # the authorizer learns of roles and bindings by a watch
+            answers = [self._create(path, review)["status"] for review in reviews]
+            return "" if all(each["allowed"] is allowed for each in answers) else str(answers)
+
+        self._wait(self.kube_apiserver, obstacle)
 
     def _create(self, path: str, body: object) -> Any:
         status, answer = self.call("POST", path, body)

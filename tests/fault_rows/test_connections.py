@@ -1,4 +1,4 @@
-"""Rows 16 and 17: connections die, or never come to be"""
+"""Rows 16 to 18: connections die or never come to be, and servers are away"""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from kube_leader_election import (
 )
 from kube_leader_election.testing import faults
 from tests.fault_rows.world import (
+    BELIEF,
     CANDIDATE,
     SHORT,
+    TTL,
     Http,
+    Real,
     Server,
 )
 
@@ -117,3 +120,50 @@ def test_a_peer_that_falls_silent_on_a_write_ends_the_call_in_time_and_the_write
     _, asked = http.failure(leader, RenewLeaseError, None)
     assert asked == [("get", 200), ("update", None)]
     assert http.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
+
+
+# Servers are away
+
+
+@pytest.mark.fault_row(number=18)
+@pytest.mark.apiserver
+@pytest.mark.parametrize("away", ["kube-apiserver", "etcd"])
+def test_a_leader_whose_server_is_away_for_less_than_the_margin_keeps_its_term(
+    real: Real, away: str
+) -> None:
+    leader = real.leader(call_timeout=real.short)
+    token = leader.fencing_token
+    be_away(real, away)
+    real.clock.advance(BELIEF / 2)
+    real.failure(leader, GetLeaseError, None)
+    real.server.restore()
+    assert leader.try_acquire_or_renew().fencing_token == token
+
+
+@pytest.mark.fault_row(number=18)
+@pytest.mark.apiserver
+@pytest.mark.parametrize("away", ["kube-apiserver", "etcd"])
+def test_a_leader_whose_server_is_away_for_longer_believes_until_its_deadline(
+    real: Real, away: str
+) -> None:
+    leader, standby = real.leader(call_timeout=real.short), real.lock("b")
+    token = leader.fencing_token
+    assert not standby.try_acquire_or_renew()
+    be_away(real, away)
+    real.clock.advance(BELIEF - 0.01)
+    assert (leader.is_leader(), leader.fencing_token) == (True, token)
+    real.clock.advance(0.02)
+    assert not leader.is_leader()
+    real.server.restore()
+    real.clock.advance(TTL)
+    assert standby.try_acquire_or_renew()
+    assert token is not None
+    assert (standby.fencing_token or 0) > token
+    assert not leader.try_acquire_or_renew()
+
+
+def be_away(real: Real, server: str) -> None:
+    if server == "etcd":
+        real.server.etcd.pause()
+    else:
+        real.server.kube_apiserver.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from kube_leader_election import (
@@ -14,15 +16,21 @@ from kube_leader_election import (
 )
 from kube_leader_election.testing import faults
 from kube_leader_election.testing.faults import Fault
+from tests.electors import Doing
+from tests.fault_rows.outages import before_requests, break_off, nothing, way
 from tests.fault_rows.world import (
     BELIEF,
     EXPIRED,
     HELD,
+    NAME,
     NOW,
     SHORT,
     Http,
+    Server,
     cases,
 )
+from tests.hostile import wait_until
+from tests.proxy import Kind, Proxy
 
 # A request is lost
 
@@ -408,3 +416,94 @@ def test_a_call_ends_in_time_where_its_answer_dribbles(
     _, asked = http.failure(leader, kind, None)
     assert [verb for verb, _ in asked] == (["get"] if verb == "get" else ["get", "update"])
     assert leader.try_acquire_or_renew()
+
+
+# On the way
+
+
+def broken_once(proxy: Proxy, kind: Kind, until: Callable[[], bool]) -> Doing[None]:
+    """All connections are broken once something of that kind is held, and the condition holds"""
+
+    def wait_and_break() -> None:
+        wait_until(lambda: proxy.held(kind) > 0 and until())
+        break_off(proxy)
+
+    return Doing(wait_and_break)
+
+
+@pytest.mark.fault_row(number=1)
+def test_a_renewal_that_is_lost_on_the_way_is_sent_again_by_the_next_call(server: Server) -> None:
+    with way(server) as (proxy, client):
+        leader = server.leader(client=client)
+        token = leader.fencing_token
+        before_requests(client, nothing, lambda: proxy.hold("requests"))
+        breaking = broken_once(proxy, "requests", lambda: True)
+        _, asked = server.failure(leader, RenewLeaseError, None)
+        breaking.result()
+        assert asked == [("get", 200)]
+        assert server.asked_by(leader.try_acquire_or_renew) == [("get", 200), ("update", 200)]
+        assert (leader.is_leader(), leader.fencing_token) == (True, token)
+
+
+@pytest.mark.fault_row(number=2)
+def test_a_renewal_whose_answer_is_lost_on_the_way_is_recognised_by_one_read(
+    server: Server,
+) -> None:
+    with way(server) as (proxy, client):
+        leader = server.leader(client=client)
+        token, before = leader.fencing_token, server.spec["renewTime"]
+        server.clock.advance(1)
+        before_requests(client, nothing, lambda: proxy.hold("answers"))
+        breaking = broken_once(proxy, "answers", lambda: server.spec["renewTime"] != before)
+        _, asked = server.failure(leader, RenewLeaseError, None)
+        breaking.result()
+        assert asked == [("get", 200), ("update", 200)]
+        assert server.asked_by(leader.try_acquire_or_renew) == [("get", 200)]
+        assert (leader.is_leader(), leader.fencing_token) == (True, token)
+
+
+@pytest.mark.fault_row(number=3)
+def test_a_create_whose_answer_is_lost_on_the_way_is_recognised_by_one_read(
+    server: Server,
+) -> None:
+    with way(server) as (proxy, client):
+        standby = server.lock(client=client)
+        before_requests(client, nothing, lambda: proxy.hold("answers"))
+        breaking = broken_once(proxy, "answers", lambda: server.others.read(NAME).status == 200)
+        _, asked = server.failure(standby, CreateLeaseError, None)
+        breaking.result()
+        assert asked == [("get", 404), ("create", 201)]
+        assert server.asked_by(standby.try_acquire_or_renew) == [("get", 200)]
+        assert (standby.is_leader(), standby.fencing_token) == (True, server.version)
+
+
+@pytest.mark.fault_row(number=4)
+def test_an_answer_that_is_held_up_on_the_way_ends_the_call_in_time_and_extends_no_belief(
+    server: Server,
+) -> None:
+    with way(server) as (proxy, client):
+        leader = server.leader(client=client, call_timeout=server.short)
+        token = leader.fencing_token
+        server.clock.advance(5)
+        before_requests(client, nothing, lambda: proxy.hold("answers"))
+        _, asked = server.failure(leader, RenewLeaseError, None)
+        proxy.let_pass()
+        assert asked == [("get", 200), ("update", 200)]
+        server.clock.advance(BELIEF - 5 - 0.01)
+        assert leader.is_leader()
+        server.clock.advance(0.02)
+        assert not leader.is_leader()
+        assert leader.try_acquire_or_renew()
+        assert token is not None
+        assert (leader.fencing_token or 0) > token
+
+
+@pytest.mark.fault_row(number=5)
+def test_an_answer_that_dribbles_on_the_way_ends_the_call_in_time(server: Server) -> None:
+    with way(server) as (proxy, client):
+        leader = server.leader(client=client, call_timeout=server.short)
+        token = leader.fencing_token
+        with proxy.dribbling("answers", every=0.4):
+            server.failure(leader, GetLeaseError, None)
+        assert leader.try_acquire_or_renew()
+        assert leader.fencing_token == token

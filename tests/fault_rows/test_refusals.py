@@ -1,4 +1,4 @@
-"""Rows 12 to 15: the server refuses, asks for patience, or makes no sense"""
+"""Rows 11 to 15: the server refuses, asks for patience, or makes no sense"""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from kube_leader_election import (
     CreateLeaseError,
     GetLeaseError,
     LeaseError,
+    ReleaseLeaseError,
     RenewLeaseError,
 )
 from kube_leader_election.testing import faults
 from kube_leader_election.testing.faults import Fault
 from tests.apiserver.server import USERS
 from tests.fault_rows.world import (
+    BELIEF,
     CANDIDATE,
     EXPIRED,
     NAME,
@@ -31,6 +33,66 @@ from tests.fault_rows.world import (
     cases,
 )
 from tests.programs import wait_until
+
+# Roles
+
+VERBS = ["get", "create", "update", "watch"]
+FORBIDDEN: dict[str, tuple[str, type[LeaseError]]] = {
+    "a read": ("get", GetLeaseError),
+    "a create": ("create", CreateLeaseError),
+    "a takeover": ("update", AcquireLeaseError),
+    "a renewal": ("update", RenewLeaseError),
+}
+
+
+@pytest.mark.fault_row(number=11)
+@pytest.mark.parametrize("forbidden", cases(FORBIDDEN))
+def test_what_is_forbidden_is_an_error_that_names_verb_and_resource_until_it_is_allowed(
+    http: Http, forbidden: tuple[str, type[LeaseError]]
+) -> None:
+    verb, kind = forbidden
+    if kind is AcquireLeaseError:
+        http.put(**EXPIRED)
+    lock = http.leader() if kind is RenewLeaseError else http.lock()
+    http.fail(faults.answer(403), verb, times=2)
+    for _ in range(2):
+        error, asked = http.failure(lock, kind, 403)
+        assert f"(a Role must allow {verb!r} on leases.coordination.k8s.io there" in str(error)
+        assert asked[-1] == (verb, 403)
+    assert lock.try_acquire_or_renew()
+
+
+@pytest.mark.fault_row(number=11)
+def test_a_release_that_is_forbidden_is_an_error_and_the_term_is_over(http: Http) -> None:
+    leader = http.leader()
+    http.fail(faults.answer(403), "update")
+    http.failure(leader, ReleaseLeaseError, 403, leader.step_down)
+    assert not leader.is_leader()
+    assert http.spec["holderIdentity"] == "a"
+
+
+@pytest.mark.fault_row(number=11)
+@pytest.mark.apiserver
+def test_a_leader_whose_role_is_taken_away_believes_until_its_deadline_and_recovers(
+    real: Real,
+) -> None:
+    leader, server, namespace = real.leader(), real.server, real.others.namespace
+    token = leader.fencing_token
+    server.revoke(USERS[0], namespace, VERBS)
+    error, asked = real.failure(leader, GetLeaseError, 403)
+    assert "(a Role must allow 'get' on leases.coordination.k8s.io there)" in str(error)
+    assert asked == [("get", 403)]
+    server.grant(USERS[0], namespace, ["get"])
+    error, asked = real.failure(leader, RenewLeaseError, 403)
+    assert "(a Role must allow 'update' on leases.coordination.k8s.io there)" in str(error)
+    assert asked == [("get", 200), ("update", 403)]
+    real.clock.advance(BELIEF - 0.01)
+    assert (leader.is_leader(), leader.fencing_token) == (True, token)
+    real.clock.advance(0.02)
+    assert not leader.is_leader()
+    server.grant(USERS[0], namespace, VERBS)
+    assert leader.try_acquire_or_renew()
+
 
 # Credentials
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ from kube_leader_election.testing.faults import Fault
 from tests.apiserver.server import ADMIN, USERS
 from tests.apiserver.server import ApiServer as KubeApiServer
 from tests.conformance.leases import HttpLeases
-from tests.electors import Electors
+from tests.electors import Electors, threads
+from tests.scripts import Script
 
 NAME = "leader"
 TTL = 15
@@ -70,6 +72,8 @@ class Server:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if threads():
+            gc.collect()  # errors refer to locks, whose connections have a thread each
         self._electors.__exit__(*exc)
 
     def client(self) -> Any:
@@ -123,6 +127,10 @@ class Server:
         """It is stopped at the end of the test; its clock is the machine's unless one is given"""
         client = client or self.elector_client()
         return self._electors(holder_id, client=client, namespace=self.others.namespace, **options)
+
+    def script(self, text: str, **options: Any) -> Script:
+        """In a process of its own, where the candidates' rights are its"""
+        return Script(self.kubeconfig(), text, namespace=self.others.namespace, **options)
 
     def leader(self, **options: Any) -> LeaseLock:
         lock = self.lock(**options)
