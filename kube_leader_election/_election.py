@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import random
+import sys
 import threading
+from contextlib import suppress
 
 from ._audience import Audience, Runner, View
 from ._clock import Clock, SystemClock, look_at
@@ -26,6 +28,7 @@ from ._teller import Callbacks, Teller
 DRAIN_TIMEOUT_AT_EXIT = 0.5
 
 _running: set[Election] = set()
+_child: tuple[int, int] | None = None  # that of multiprocessing in which we are stopped at its end
 
 
 class Election:
@@ -95,6 +98,7 @@ class Election:
         # First: whatever interrupts the rest, it can be stopped.
         self.is_started = True
         _running.add(self)
+        _stop_all_at_end_of_child()
         try:
             self._teller.start()
             self._audience.log.start()
@@ -209,8 +213,21 @@ def _stop_all() -> None:
     elections = list(_running)
     for election in elections:
         election.stop(DRAIN_TIMEOUT_AT_EXIT)
-    for election in elections:
-        election.wait_until_over(DRAIN_TIMEOUT_AT_EXIT)
+    with suppress(KeyboardInterrupt, SystemExit):  # a second Ctrl-C: it is waited no longer
+        for election in elections:
+            election.wait_until_over(DRAIN_TIMEOUT_AT_EXIT)
+
+
+def _stop_all_at_end_of_child() -> None:
+    """The same in a child of `multiprocessing`, which ends without what `atexit` knows."""
+    global _child
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None or _child == process_id():
+        return
+    from multiprocessing import util
+
+    _child = process_id()
+    util.Finalize(None, _stop_all, exitpriority=0)
 
 
 def _end_all_in_child() -> None:

@@ -460,6 +460,7 @@ def test_what_it_says_ends_by_the_clock_alone(
     gate.set()
 
 
+@pytest.mark.fault_row(number=22)
 def test_the_first_answer_after_a_long_pause_of_the_process_is_no(
     make_elector: Electors, fake_clock: FakeClock
 ) -> None:
@@ -773,6 +774,7 @@ def test_a_term_ends_and_is_told_to_end_on_time_while_a_request_hangs(
     wait_until(lambda: threads() == [])
 
 
+@pytest.mark.fault_row(number=38)
 @pytest.mark.parametrize("hanging", [False, True])
 def test_many_rounds_leave_no_thread_and_no_socket(
     server: ApiServer, make_elector: Electors, hanging: bool
@@ -793,6 +795,7 @@ def test_many_rounds_leave_no_thread_and_no_socket(
     wait_until(lambda: sockets() <= before)
 
 
+@pytest.mark.fault_row(number=38)
 def test_a_stop_gives_a_hanging_request_up_in_time_to_release_the_lease(
     server: ApiServer, make_elector: Electors
 ) -> None:
@@ -805,6 +808,7 @@ def test_a_stop_gives_a_hanging_request_up_in_time_to_release_the_lease(
     assert not elector.is_leader()
 
 
+@pytest.mark.fault_row(number=38)
 def test_a_stop_ends_a_request_that_hangs_in_a_fake_too(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:
@@ -907,6 +911,7 @@ class BreakingClock(FakeClock):
         return super().monotonic()
 
 
+@pytest.mark.fault_row(number=28)
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit()])
 def test_a_dead_supervisor_ends_the_term_and_is_unhealthy(
     make_elector: Electors,
@@ -968,6 +973,7 @@ def test_a_supervisor_that_dies_while_callbacks_finish_has_them_told_once(
     assert told == ["started", "stopped"]
 
 
+@pytest.mark.fault_row(number=28)
 def test_a_stuck_supervisor_is_unhealthy_and_leads_no_longer_than_it_may(
     make_elector: Electors, lease_api: Api
 ) -> None:
@@ -1080,6 +1086,7 @@ def test_an_elector_leads_on_a_mock(
 # A busy interpreter
 
 
+@pytest.mark.fault_row(number=28)
 def test_a_hog_of_the_interpreter_costs_time_only(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:

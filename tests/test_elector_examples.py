@@ -86,6 +86,7 @@ def test_the_state_machine_shows_each_state_until_it_is_stopped(
     ]
 
 
+@pytest.mark.fault_row(number=23)
 def test_the_database_refuses_a_leader_that_was_paused_for_longer_than_its_term(
     lease_server: ApiServer, tmp_path: Path
 ) -> None:
@@ -151,6 +152,7 @@ class WebApp(Program):
             return [f"{answer.status} {answer.read().decode().strip()}" for answer in answers]
 
 
+@pytest.mark.fault_row(number=27)
 def test_one_worker_of_a_web_application_leads_and_another_when_that_is_killed(
     tmp_path: Path,
 ) -> None:

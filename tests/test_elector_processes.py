@@ -1,110 +1,26 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-import textwrap
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from kube_leader_election.testing import ApiServer, faults
-from tests.hostile import PATIENCE, FairClock, wait_until
-from tests.programs import CHECKOUT
+from tests.hostile import FairClock, wait_until
+from tests.scripts import Script
 
 # A request may take 0.2 s.
 QUICK: dict[str, Any] = {"lease_ttl": 2, "renew_deadline": 1.0, "retry_period": 0.5}
 # Renewed every 0.7 s, and survives a machine that stands still for as long.
 STEADY: dict[str, Any] = {"lease_ttl": 4, "renew_deadline": 2.0, "retry_period": 0.5}
 
-_BEGIN = """
-import json, logging, os, signal, sys, threading, time
-from kubernetes.client import ApiClient, Configuration
-from kube_leader_election import LeaderElector, LeaderElectorParams, NotLeadingError
 
-url, options = sys.argv[1:]
-configuration = Configuration()
-configuration.host, configuration.proxy = url, None
-api_client = ApiClient(configuration)
-params = LeaderElectorParams(**json.loads(options))
-logging.getLogger("kube_leader_election").setLevel(logging.ERROR)
-
-def tell(*things):
-    print(*things, flush=True)
-
-def hear():
-    return sys.stdin.readline().strip()
-"""
-
-
-class Program:
-    """A script in a process of its own, that may `tell` and `hear` lines, within the with-block."""
-
-    def __init__(
-        self, server: ApiServer, script: str, *, lease_name: str = "leader", **params: Any
-    ) -> None:
-        options = json.dumps({"lease_name": lease_name, "holder_id": "a", **params})
-        warnings = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")  # of a fork
-        self._command = [
-            sys.executable,
-            "-X",
-            "faulthandler",
-            *warnings,
-            "-c",
-            _BEGIN + textwrap.dedent(script),
-        ]
-        self._command += [server.url, options]
-
-    def __enter__(self) -> Program:
-        self._errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            self._command,
-            cwd=CHECKOUT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,
-        )
-        # If they hang, a child too: each tells where, and is gone, so that nothing waits for it.
-        self._guard = threading.Timer(PATIENCE, os.killpg, (self.process.pid, signal.SIGABRT))
-        self._guard.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._guard.cancel()
-        if exc[0] is not None:
-            self._errors.seek(0)
-            sys.stderr.write(self._errors.read())
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for file in (self.process.stdin, self.process.stdout, self._errors):
-            if file is not None:
-                with suppress(BrokenPipeError):
-                    file.close()
-
-    def hear(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def say(self, line: str = "") -> None:
-        assert self.process.stdin is not None
-        print(line, file=self.process.stdin, flush=True)
-
-    def end(self) -> tuple[int, str, str]:
-        """Its exit code, and what it has told since the last `hear`, and on stderr."""
-        assert self.process.stdout is not None
-        code = self.process.wait(2 * PATIENCE)
-        self._errors.seek(0)
-        return code, self.process.stdout.read().strip(), self._errors.read()
+def running(server: ApiServer, script: str, **params: Any) -> Script:
+    return Script(server.kubeconfig, script, **params)
 
 
 @pytest.fixture
@@ -125,10 +41,7 @@ def asked(server: ApiServer, verb: str) -> int:
 
 
 _LEAD = """
-elector = LeaderElector(
-    api_client,
-    "default",
-    params,
+elector = make_elector(
     on_started_leading=lambda _: started.set(),
     on_stopped_leading=lambda: tell("stopped"),
 )
@@ -150,10 +63,11 @@ ENDS = {
 }
 
 
+@pytest.mark.fault_row(number=30)
 def test_however_a_process_ends_by_itself_the_lease_is_released_first(server: ApiServer) -> None:
-    with ExitStack() as running:  # all at once: there is little to do for each
+    with ExitStack() as at_exit:  # all at once: there is little to do for each
         programs = [
-            running.enter_context(Program(server, _LEAD + end, lease_name=name))
+            at_exit.enter_context(running(server, _LEAD + end, lease_name=name))
             for name, (end, _, _) in ENDS.items()
         ]
         for program, (name, (_, code, error)) in zip(programs, ENDS.items(), strict=True):
@@ -168,18 +82,20 @@ def test_however_a_process_ends_by_itself_the_lease_is_released_first(server: Ap
             assert "kube_leader_election" not in errors
 
 
+@pytest.mark.fault_row(number=32)
 @pytest.mark.parametrize("end", ["os._exit(0)", "signal.raise_signal(signal.SIGTERM)"])
 def test_a_process_that_is_killed_releases_nothing(server: ApiServer, end: str) -> None:
     # The control of the tests above. Nor is a handler of SIGTERM installed unasked.
-    with Program(server, _LEAD + end) as program:
+    with running(server, _LEAD + end) as program:
         assert program.hear() == "leading"
         code, told, _ = program.end()
     assert (code, told) in [(0, ""), (-signal.SIGTERM, "")]
     assert holder(server) == "a"
 
 
+@pytest.mark.fault_row(number=30)
 def test_a_process_ends_in_time_where_the_server_hangs(server: ApiServer) -> None:
-    with Program(server, _LEAD + "hear()", **QUICK) as program:
+    with running(server, _LEAD + "hear()", **QUICK) as program:
         assert program.hear() == "leading"
         server.fail_next(faults.hang(), times=None)
         program.say()
@@ -191,12 +107,13 @@ def test_a_process_ends_in_time_where_the_server_hangs(server: ApiServer) -> Non
     assert holder(server) == "a"
 
 
+@pytest.mark.fault_row(number=30)
 @pytest.mark.parametrize("obeys", [True, False])
 def test_a_lease_is_not_released_at_exit_under_work_that_runs_on(
     server: ApiServer, obeys: bool
 ) -> None:
     script = f"""
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
 
         def work(leadership):
             tell("working")
@@ -205,7 +122,7 @@ def test_a_lease_is_not_released_at_exit_under_work_that_runs_on(
         threading.Thread(target=elector.run, args=(work,), daemon=True).start()
         hear()
     """
-    with Program(server, script, **QUICK) as program:
+    with running(server, script, **QUICK) as program:
         assert program.hear() == "working"
         program.say()
         code, _, errors = program.end()
@@ -217,6 +134,7 @@ def test_a_lease_is_not_released_at_exit_under_work_that_runs_on(
 # Signals
 
 
+@pytest.mark.fault_row(number=32)
 def test_a_signal_of_stop_on_drains_and_releases(server: ApiServer) -> None:
     script = """
         def work(leadership):
@@ -226,11 +144,11 @@ def test_a_signal_of_stop_on_drains_and_releases(server: ApiServer) -> None:
             hear()
             tell("drained", leadership.is_valid())
 
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.run(work, stop_on=[signal.SIGTERM, signal.SIGINT])
         tell("returned", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
     """
-    with Program(server, script, **STEADY) as program:
+    with running(server, script, **STEADY) as program:
         assert program.hear() == "working"
         program.process.send_signal(signal.SIGTERM)
         assert program.hear() == "draining True"
@@ -247,7 +165,7 @@ def test_a_signal_of_stop_on_drains_and_releases(server: ApiServer) -> None:
 @pytest.mark.fault_row(number=22)
 def test_a_process_that_stood_still_for_too_long_does_not_lead(server: ApiServer) -> None:
     script = """
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.start()
         leadership = elector.wait_until_leading()
         tell(elector.is_leader())
@@ -255,14 +173,13 @@ def test_a_process_that_stood_still_for_too_long_does_not_lead(server: ApiServer
         tell(elector.is_leader(), bool(leadership))
         leadership.lost.wait()
     """
-    with Program(server, script, **QUICK) as program:
+    with running(server, script, **QUICK) as program:
         assert program.hear() == "True"
-        os.kill(program.process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, program.process.pid, os.WSTOPPED | os.WNOWAIT)
+        program.stand_still()
         lease = server.put_lease("leader", holder_identity="b")
         program.say()
         time.sleep(QUICK["renew_deadline"])
-        os.kill(program.process.pid, signal.SIGCONT)
+        program.go_on()
         assert program.hear() == "False False"
         code, _, errors = program.end()
     assert code == 0
@@ -274,16 +191,7 @@ def test_a_process_that_stood_still_for_too_long_does_not_lead(server: ApiServer
 # Forks
 
 
-_SOCKETS = """
-def sockets():
-    links = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            links.append(os.readlink(f"/proc/self/fd/{name}"))
-        except FileNotFoundError:
-            pass
-    return sorted(link for link in links if link.startswith("socket:"))
-
+_IN_CHILD = """
 def in_child(call):
     ours, theirs = os.pipe()
     child = os.fork()
@@ -298,7 +206,7 @@ def in_child(call):
 """
 
 _FORK = """
-elector = LeaderElector(api_client, "default", params)
+elector = make_elector()
 elector.start()
 leadership = elector.wait_until_leading()
 tell("leading")
@@ -339,7 +247,7 @@ tell(json.dumps(in_child(look)))
 hear()
 tell(json.dumps([elector.leadership is leadership, sockets() == before]))
 tell(in_child(lambda: contend(elector)))
-tell(in_child(lambda: contend(LeaderElector(api_client, "default", params))))
+tell(in_child(lambda: contend(make_elector())))
 hear()
 tell(json.dumps([elector.leadership is leadership, sockets() == before]))
 elector.stop()
@@ -350,7 +258,7 @@ elector.stop()
 def test_a_child_that_is_forked_is_another_candidate_that_was_not_started(
     server: ApiServer,
 ) -> None:
-    with Program(server, _SOCKETS + _FORK, holder_id=None, **STEADY) as program:
+    with running(server, _IN_CHILD + _FORK, holder_id=None, **STEADY) as program:
         assert program.hear() == "leading"
         wait_until(lambda: asked(server, "update") >= 1)
         wait_until(lambda: asked(server, "watch") == 1)
@@ -388,7 +296,7 @@ def test_a_child_that_is_forked_is_another_candidate_that_was_not_started(
 @pytest.mark.fault_row(number=27)
 def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> None:
     script = """
-        import multiprocessing
+
 
         def look():
             seen = [elector.is_leader(), bool(leadership), elector.holder_identity]
@@ -399,7 +307,7 @@ def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> N
             elector.stop()
             tell(json.dumps(seen))
 
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.start()
         leadership = elector.wait_until_leading()
         child = multiprocessing.get_context("fork").Process(target=look)
@@ -407,7 +315,7 @@ def test_a_child_of_multiprocessing_is_another_candidate(server: ApiServer) -> N
         child.join()
         tell(child.exitcode, elector.leadership is leadership)
     """
-    with Program(server, script, holder_id=None, **STEADY) as program:
+    with running(server, script, holder_id=None, **STEADY) as program:
         assert json.loads(program.hear()) == [False, False, None]
         code, told, errors = program.end()
     assert (code, told, errors) == (0, "0 True", "")
@@ -426,10 +334,10 @@ def test_a_child_of_work_that_signals_stop_can_be_terminated(server: ApiServer) 
             tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             tell(leadership.is_valid())
 
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.run(work, stop_on=[signal.SIGTERM])
     """
-    with Program(server, script, **STEADY) as program:
+    with running(server, script, **STEADY) as program:
         code, told, errors = program.end()
     assert told.splitlines() == [str(-signal.SIGTERM), "True"]
     assert (code, errors) == (0, "")
@@ -443,10 +351,7 @@ def test_in_a_child_that_a_callback_forks_no_callback_is_called(server: ApiServe
             if child:
                 tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-        elector = LeaderElector(
-            api_client,
-            "default",
-            params,
+        elector = make_elector(
             on_started_leading=started,
             on_stopped_leading=lambda: tell("stopped in", os.getpid() == parent),
         )
@@ -456,7 +361,7 @@ def test_in_a_child_that_a_callback_forks_no_callback_is_called(server: ApiServe
         hear()
         elector.stop()
     """
-    with Program(server, script, **STEADY) as program:
+    with running(server, script, **STEADY) as program:
         assert program.hear() == "0"
         program.say()
         code, told, errors = program.end()
@@ -468,7 +373,7 @@ def test_who_waits_in_a_child_for_the_end_of_its_parent_s_term_is_told_it_at_onc
     server: ApiServer,
 ) -> None:
     script = """
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.start()
         leadership = elector.wait_until_leading()
         changes = elector.changes()
@@ -482,7 +387,7 @@ def test_who_waits_in_a_child_for_the_end_of_its_parent_s_term_is_told_it_at_onc
         os.waitpid(child, 0)
         tell(leadership.stopping.is_set(), leadership.is_valid())
     """
-    with Program(server, script, **STEADY) as program:
+    with running(server, script, **STEADY) as program:
         assert program.hear() == "STANDBY"
         assert program.hear() == "False True"
         code, _, errors = program.end()
@@ -507,10 +412,10 @@ def test_a_child_that_is_forked_by_the_work_ends_at_once(server: ApiServer, end:
             except ProcessLookupError:
                 pass
 
-        elector = LeaderElector(api_client, "default", params)
+        elector = make_elector()
         elector.run(work)
     """
-    with Program(server, script, **STEADY) as program:
+    with running(server, script, **STEADY) as program:
         code, told, errors = program.end()
     assert told.splitlines() == ["child gone True", "parent leads True"]
     assert (code, errors) == (0, "")

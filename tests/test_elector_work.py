@@ -135,6 +135,7 @@ def test_work_that_returns_ends_the_election(make_elector: Electors, lease_api: 
         elector.run(terms.append)
 
 
+@pytest.mark.fault_row(number=29)
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3)])
 def test_what_the_work_raises_comes_out_once_as_it_is_after_the_release(
     make_elector: Electors,
@@ -156,6 +157,7 @@ def test_what_the_work_raises_comes_out_once_as_it_is_after_the_release(
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
+@pytest.mark.fault_row(number=29)
 def test_what_the_work_raises_comes_out_where_the_lease_cannot_be_released(
     make_elector: Electors, lease_api: Api
 ) -> None:
@@ -242,6 +244,7 @@ def test_an_error_of_not_leading_after_the_drain_was_too_short_ends_it_without_e
     assert len(terms) == 1
 
 
+@pytest.mark.fault_row(number=29)
 def test_any_other_error_after_a_loss_comes_out(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:
@@ -338,6 +341,7 @@ def test_a_stop_in_another_thread_waits_for_the_work(
     running.result()
 
 
+@pytest.mark.fault_row(number=29)
 @pytest.mark.parametrize("drain_timeout", [DRAIN, 3.0, 0])
 def test_work_that_ignores_stopping_is_told_lost_and_never_released_under(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock, drain_timeout: float
@@ -399,6 +403,7 @@ def test_work_that_runs_on_after_its_drain_is_unhealthy(
     assert not healthy
 
 
+@pytest.mark.fault_row(number=29)
 def test_a_lease_is_not_contended_for_under_work_of_a_lost_term(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:
@@ -432,6 +437,7 @@ def ctrl_c() -> threading.Event:
     return pressed
 
 
+@pytest.mark.fault_row(number=30)
 def test_ctrl_c_while_it_waits_comes_out(
     make_elector: Electors, lease_api: Api, handlers: None
 ) -> None:
@@ -450,6 +456,7 @@ def test_ctrl_c_while_it_waits_comes_out(
     assert holder(lease_api) == "b"
 
 
+@pytest.mark.fault_row(number=30)
 def test_ctrl_c_while_it_works_comes_out_after_the_release(
     make_elector: Electors, lease_api: Api, handlers: None
 ) -> None:
@@ -587,6 +594,7 @@ class Interrupted:
 LEADS_NOT = ("running", "waiting_until_leading")
 
 
+@pytest.mark.fault_row(number=32)
 @pytest.mark.parametrize("wait", [True, False])
 @pytest.mark.parametrize("what", [name for name in vars(Interrupted) if name[0] != "_"])
 def test_a_signal_handler_may_stop_the_election(
@@ -623,6 +631,7 @@ def test_a_signal_handler_may_stop_the_election(
 # Signals that run handles itself
 
 
+@pytest.mark.fault_row(number=32)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_of_stop_on_drains_releases_and_is_handled_as_before_afterwards(
     make_elector: Electors, lease_api: Api, handlers: None, number: Signals
@@ -647,6 +656,7 @@ def test_a_signal_of_stop_on_drains_releases_and_is_handled_as_before_afterwards
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+@pytest.mark.fault_row(number=32)
 def test_a_signal_of_stop_on_ends_a_wait_too(
     make_elector: Electors, lease_api: Api, handlers: None
 ) -> None:
@@ -690,6 +700,7 @@ def test_the_handlers_are_put_back_where_it_was_started_already(
     assert elector.is_leader()
 
 
+@pytest.mark.fault_row(number=32)
 def test_no_handler_is_installed_unasked(make_elector: Electors, handlers: None) -> None:
     numbers = [number for number in Signals if number != signal.SIGALRM]
     before = [signal.getsignal(number) for number in numbers]
@@ -744,6 +755,7 @@ class Interrupting(FakeClock):
         return super().monotonic()
 
 
+@pytest.mark.fault_row(number=32)
 def test_a_signal_of_stop_on_that_comes_during_the_start_is_heard(
     make_elector: Electors, lease_api: Api, handlers: None
 ) -> None:
@@ -755,6 +767,7 @@ def test_a_signal_of_stop_on_that_comes_during_the_start_is_heard(
     assert clock.looks
 
 
+@pytest.mark.fault_row(number=32)
 def test_a_stop_out_of_a_handler_that_comes_during_the_start_is_heard(
     make_elector: Electors, lease_api: Api, handlers: None
 ) -> None:
@@ -830,6 +843,7 @@ def test_is_leader_never_waits_for_a_callback(
     gate.set()
 
 
+@pytest.mark.fault_row(number=29)
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1), KeyboardInterrupt()])
 def test_a_term_whose_beginning_fails_is_released_and_contended_for_after_the_ttl(
     make_elector: Electors,
@@ -868,6 +882,7 @@ def test_a_term_whose_beginning_fails_is_released_and_contended_for_after_the_tt
     assert len(stopped) == 2
 
 
+@pytest.mark.fault_row(number=29)
 def test_a_beginning_that_blocks_is_told_lost_but_never_released_nor_contended_under(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:
@@ -922,6 +937,7 @@ def test_the_lease_is_not_released_before_the_end_of_the_term_was_heard(
     assert holder(lease_api) == ""
 
 
+@pytest.mark.fault_row(number=29)
 def test_an_end_that_is_not_heard_in_time_is_not_released(
     make_elector: Electors, lease_api: Api, fake_clock: FakeClock
 ) -> None:
@@ -945,6 +961,7 @@ def test_an_end_that_is_not_heard_in_time_is_not_released(
     assert holder(lease_api) == "a"
 
 
+@pytest.mark.fault_row(number=29)
 @pytest.mark.parametrize("name", ["on_stopped_leading", "on_new_leader"])
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1), KeyboardInterrupt()])
 def test_another_callback_that_raises_is_reported_and_nothing_else_happens(
