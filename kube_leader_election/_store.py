@@ -29,9 +29,6 @@ class Store:
         self._target = target
         self._lease_ttl = lease_ttl
         self._raw: RawLeases | None = None
-        if _speaks_to_a_server(self._api):
-            # Now, and in no thread of ours: a child forked meanwhile would find half a module.
-            from . import _connection, _watch  # noqa: F401
 
     def carry(self, request: Request, timeout: float) -> Answer:
         """Return the answer to `request`, or why there is none, within `timeout` seconds.
@@ -92,13 +89,17 @@ class Store:
 
 
 def check_client(client: object) -> None:
-    """`client` can reach Leases, as far as can be told without a request.
+    """`client` can reach Leases, as far as can be told without a request; all is imported for that.
 
     :raises InvalidParamsError: it cannot, or only asynchronously; the rule says what can.
     """
     name = type(client).__name__
     if isinstance(client, type) and not is_mock(client):
         raise InvalidParamsError("client", client, f"{_RULE}: this is a class, pass an instance")
+    if _speaks_to_a_server(_coordination_api(client)):
+        # Before there is anything that a child could use: one that is forked while another thread
+        # imports a module would wait for ever for that thread, which it has not.
+        from . import _connection, _watch  # noqa: F401
     if _kubernetes_class(client, "ApiClient"):
         return
     methods = [getattr(client, method, None) for method in _METHODS]

@@ -33,6 +33,7 @@ from tests.fault_rows.outages import (
     told,
     warned,
     was_asked,
+    way,
 )
 from tests.fault_rows.test_refusals import RETRY_AFTER, UNKNOWN, TokenFile, updates_denied
 from tests.fault_rows.world import CANDIDATE, HELD, NAME, Asked, Http, Real, Server, cases
@@ -283,23 +284,28 @@ def test_an_elector_reads_a_token_once_more_that_was_rotated_meanwhile(
 @pytest.mark.apiserver
 def test_an_elector_renews_with_the_new_token_after_a_rotation(real: Real, tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "token", real.server.token(USERS[0]))
-    a = patient(real, client=file.client(real.elector_client()))
-    leadership = lead_term(real, a)
-    rotated = real.server.rotate_token(USERS[0])
-    # The watch, which the restart has ended, reads it as well.
-    file.while_reading = [lambda: file.path.write_text(rotated)] * 2
+    with way(real) as (proxy, client):
+        a = patient(real, client=file.client(client))
+        leadership = lead_term(real, a)
+        with proxy.refusing():
+            rotated = real.server.rotate_token(USERS[0])
+            # Just restarted, it may not know the Role yet.
+            path = f"{real.others.path}/{NAME}"
+            wait_until(lambda: real.server.call("GET", path, user=USERS[0])[0] == 200)
+        # The watch, which the restart has ended, reads it as well.
+        file.while_reading = [lambda: file.path.write_text(rotated)] * 2
 
-    def requests() -> Asked:
-        return [*real.server.requests(namespace=real.others.namespace)]
+        def requests() -> Asked:
+            return [*real.server.requests(namespace=real.others.namespace)]
 
-    before = len(requests())
-    fall_due(real)
-    renewed(leadership)
-    with alive(a):
-        wait_until(lambda: ("update", 200) in requests()[before:])
-        assert 401 in [status for _, status in requests()[before:]]
-        assert a.leadership is leadership
-        assert told(real) == [LEADS]
+        before = len(requests())
+        fall_due(real)
+        renewed(leadership)
+        with alive(a):
+            wait_until(lambda: ("update", 200) in requests()[before:])
+            assert 401 in [status for _, status in requests()[before:]]
+            assert a.leadership is leadership
+            assert told(real) == [LEADS]
 
 
 @pytest.mark.fault_row(number=12)

@@ -138,6 +138,48 @@ def test_a_child_that_is_forked_in_the_middle_of_a_call_is_another_candidate(
     assert verbs.count("update") == 3
 
 
+_FORKS_WHILE_ANOTHER_THREAD_IMPORTS = """
+import importlib.abc, os, signal, sys, threading, time
+from kubernetes import client
+from kube_leader_election import LeaderElector, LeaderElectorParams, LeaseLock, LeaseLockParams
+
+importing = threading.Event()
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "kube_leader_election._connection":
+            importing.set()
+            time.sleep(1)
+
+sys.meta_path.insert(0, Slow())
+api = client.CoordinationV1Api(client.ApiClient(client.Configuration()))
+if sys.argv[1] == "elector":
+    candidate = LeaderElector(api, "default", LeaderElectorParams(lease_name="a", holder_id="a"))
+    first_use = candidate.is_leader
+else:
+    candidate = LeaseLock(api, "default", LeaseLockParams(lease_name="a", holder_id="a"))
+    first_use = lambda: candidate.holder_id
+threading.Thread(target=first_use).start()
+importing.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    candidate.is_leader(), candidate.holder_id
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.fault_row(number=27)
+@pytest.mark.parametrize("kind", ["elector", "lock"])
+def test_a_child_that_is_forked_at_the_first_use_waits_for_no_import_of_its_parent_s(
+    kind: str,
+) -> None:
+    script = _FORKS_WHILE_ANOTHER_THREAD_IMPORTS
+    command = [sys.executable, "-W", "ignore", "-c", script, kind]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0
+
+
 # Threads
 
 

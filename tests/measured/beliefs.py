@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from kube_leader_election import LeaderElector, LeaderElectorParams, LeaderState
 from kube_leader_election.testing import ApiServer, faults
+from tests.proxy import Proxy
 
 from . import figures
 from .figures import Figure
 from .journal import PATIENCE
-from .relay import Relay, Relays
 from .world import World
 
 LEASE_TTL, RENEW_DEADLINE, RETRY_PERIOD = 3, 2.0, 0.5
@@ -38,8 +38,9 @@ class Election:
     """The candidates of one Lease, of which the first is the leader, and who believed when."""
 
     name: str
-    relay: Relay
+    proxy: Proxy
     candidates: list[LeaderElector]
+    is_cut: bool = False
     happens_at: float = float("inf")
     overlap: float = 0.0
     leader_believed_at: float = 0.0
@@ -60,6 +61,12 @@ class Election:
         if any(believers[1:]):
             self.other_believes_at = min(self.other_believes_at, now)
         self.looked_at = now
+
+    def cut(self) -> None:
+        """What the leader is sent, or sends, arrives nowhere from now on."""
+        if not self.is_cut:
+            self.is_cut = True
+            self.proxy.drop()
 
     @property
     def gap(self) -> float:
@@ -95,7 +102,7 @@ def deletions(world: World) -> Iterator[Figure]:
     """The Lease is deleted, and the leader is cut off from the news every other time."""
     elections, looks = _run_all(world, _deletion, LEASE_TTL + 2.0, replicas=3)
     yield from _overlaps(elections, "the Lease is deleted, every other leader cut off (ttl 3 s)")
-    gaps = [election.gap for election in elections if election.relay.cut]
+    gaps = [election.gap for election in elections if election.is_cut]
     yield figures.seconds(
         "from the belief of a leader that is cut off to another's",
         gaps,
@@ -123,7 +130,8 @@ def _late_answer(server: ApiServer, election: Election, number: int) -> None:
 
 
 def _deletion(server: ApiServer, election: Election, number: int) -> None:
-    election.relay.cut = bool(number % 2)
+    if number % 2:
+        election.cut()
     server.remove_lease(election.name)
 
 
@@ -136,28 +144,25 @@ def _run_all(
     for _ in range(world.choose(full=5, quick=2)):
         with ExitStack() as stack:
             server = stack.enter_context(ApiServer())
-            relays = stack.enter_context(Relays(urlsplit(server.url).port or 0))
             names = [f"election-{number}" for number in range(SIDE_BY_SIDE)]
             for name in names if is_deaf else ():
                 server.fail_next(faults.stall_watch(), verb="watch", user=f"{name}-0")
-            batch = [_start(stack, server, relays, name, replicas) for name in names]
+            batch = [_start(stack, server, name, replicas) for name in names]
             stack.callback(_ask_to_stop, batch)
             elections += batch
             looks += _look_on(server, batch, trouble, seconds)
     return elections, looks
 
 
-def _start(
-    stack: ExitStack, server: ApiServer, relays: Relays, name: str, replicas: int
-) -> Election:
+def _start(stack: ExitStack, server: ApiServer, name: str, replicas: int) -> Election:
     """The first candidate leads, and the others watch."""
-    relay = relays.open()
-    election = Election(name, relay, [])
+    proxy = stack.enter_context(Proxy(urlsplit(server.url).port or 0, scheme="http"))
+    election = Election(name, proxy, [])
     for number in range(replicas):
         user = f"{name}-{number}"
         client = server.client(user)
         if number == 0:
-            client.configuration.host = relay.url
+            client.configuration.host = proxy.url
         params = LeaderElectorParams(
             lease_name=name,
             holder_id=user,
@@ -211,6 +216,6 @@ def _look_on(
         for election in elections:
             election.look()
             if now >= election.happens_at:
-                election.relay.cut = True
+                election.cut()
         time.sleep(_LOOK)
     return looks[1:]
