@@ -57,7 +57,7 @@ class RoleChanged:
 
 @dataclass(frozen=True)
 class Troubled:
-    """An attempt has failed in a way in which the one before did not."""
+    """An attempt has failed in a way in which none has since the last success."""
 
     error: Exception
 
@@ -89,7 +89,7 @@ class Reporter:
         self._told_stopping = False
         self.held_back_since = math.inf
         self._role = RoleChanged(LeaderState.STANDBY, None)
-        self._last_trouble: object = None
+        self._troubles_told: set[object] = set()
         self._troubles: list[Troubled | Polled] = []
 
     @property
@@ -111,13 +111,13 @@ class Reporter:
 
     def recovered(self) -> None:
         """An attempt has succeeded."""
-        self._last_trouble = None
+        self._troubles_told.clear()
 
     def attempt_failed(self, error: Exception, status: int | None) -> None:
-        """An attempt has failed, which is told once for failures alike in a row."""
+        """An attempt has failed, which is told once for failures alike until one succeeds."""
         trouble = (type(error), type(error.__cause__), status)
-        if trouble != self._last_trouble:
-            self._last_trouble = trouble
+        if trouble not in self._troubles_told:
+            self._troubles_told.add(trouble)
             self._troubles.append(Troubled(error))
 
     def no_watch(self, reason: Exception | str | None) -> None:
