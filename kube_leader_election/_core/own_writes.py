@@ -62,7 +62,7 @@ class OwnWrites:
 
     def renewal(self, of: Found, now: Instant, era: object) -> Write:
         """Return the write that renews our Lease, which says `of`."""
-        after = of.record.renew_time if self.is_last(of.record) else None
+        after = self.last.renew_time if self.last else None
         stamp = self._stamp(now, unlike=of, after=after)
         record = writes.renewal(self._lease_ttl, stamp, of=of.record)
         return self._remember(record, of, Intent.RENEW, now, era)

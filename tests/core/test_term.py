@@ -419,6 +419,18 @@ def test_a_stale_read_of_our_own_older_record_changes_no_belief_and_warns_of_nob
     assert talk.request == Read()
 
 
+@pytest.mark.parametrize("adopts", [True, False])
+def test_over_its_own_past_a_leader_writes_a_later_time_though_the_wall_clock_was_set_back(
+    adopts: bool,
+) -> None:
+    leading, stored = leader(version=2, adopts=adopts)
+    attempt(leading).found(stored, at(3)).stored(at(3), version=3)
+    write = attempt(leading).found(stored, at(4, wall=-100)).request
+    assert isinstance(write, Replace)
+    assert write.record.renew_time is not None
+    assert write.record.renew_time > time_at(3)
+
+
 def test_without_versions_another_s_record_ends_our_term() -> None:
     leading, _ = leader(version=2)
     attempt(leading).found(lease("b", version=None), at(1))
