@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import random
-import sys
 import threading
-from contextlib import suppress
 
+from . import _process_end
 from ._audience import Audience, Runner, View
 from ._clock import Clock, SystemClock, look_at
 from ._core.campaign import Campaign
@@ -23,12 +20,6 @@ from ._process import process_id
 from ._store import Store
 from ._supervisor import Supervisor
 from ._teller import Callbacks, Teller
-
-# In seconds: for callbacks, where the interpreter exits and nobody has stopped the election.
-DRAIN_TIMEOUT_AT_EXIT = 0.5
-
-_running: set[Election] = set()
-_child: tuple[int, int] | None = None  # that of multiprocessing in which we are stopped at its end
 
 
 class Election:
@@ -97,9 +88,8 @@ class Election:
         )
         # First: whatever interrupts the rest, it can be stopped.
         self.is_started = True
-        _running.add(self)
-        _stop_all_at_end_of_child()
         try:
+            _process_end.add(self)
             self._teller.start()
             self._audience.log.start()
             self._supervisor.start()
@@ -115,7 +105,7 @@ class Election:
         self._supervisor.give_up()
         self._teller.close()
         self._audience.log.close()
-        _running.discard(self)
+        _process_end.discard(self)
 
     def term(self) -> Term | None:
         """Return the term in which this process leads now."""
@@ -204,38 +194,5 @@ class Election:
     def _tell(self, news: News | None) -> None:
         if news is None:
             self._candidate.end_term()
-            _running.discard(self)
+            _process_end.discard(self)
         self._audience.tell(news)
-
-
-def _stop_all() -> None:
-    """At the exit of the interpreter, release what nobody has stopped."""
-    elections = list(_running)
-    for election in elections:
-        election.stop(DRAIN_TIMEOUT_AT_EXIT)
-    with suppress(KeyboardInterrupt, SystemExit):  # a second Ctrl-C: it is waited no longer
-        for election in elections:
-            election.wait_until_over(DRAIN_TIMEOUT_AT_EXIT)
-
-
-def _stop_all_at_end_of_child() -> None:
-    """The same in a child of `multiprocessing`, which ends without what `atexit` knows."""
-    global _child
-    process = sys.modules.get("multiprocessing.process")
-    if process is None or process.parent_process() is None or _child == process_id():
-        return
-    from multiprocessing import util
-
-    _child = process_id()
-    util.Finalize(None, _stop_all, exitpriority=0)
-
-
-def _end_all_in_child() -> None:
-    for election in list(_running):
-        election.end_in_child()
-    _running.clear()
-
-
-atexit.register(_stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_end_all_in_child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -64,8 +65,14 @@ class Electors:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if not self._made:
+            return
         for elector in self._made:
             elector.stop(wait=False)
+        with suppress(AssertionError):
+            wait_until(lambda: threads() == [], 1.0)
+        if threads():
+            gc.collect()  # errors refer to locks, whose connections have a thread each
         wait_until(lambda: threads() == [])
 
 

@@ -225,7 +225,7 @@ def let_time_pass(clock: FakeClock, way: OnTheWay, until: Callable[[], bool]) ->
 
 @pytest.mark.fault_row(number=14)
 @pytest.mark.fault_row(number=20)
-@examples(2)
+@examples(6)
 @given(st.lists(raw_answers(), min_size=5, max_size=12))
 def test_whatever_bytes_are_answered_an_elector_believes_no_longer_and_recovers(
     armed: list[RawAnswer],

@@ -18,6 +18,7 @@ from .orders import LEASE
 
 _RETRY = 0.1
 _ANSWERS_WITHIN = 5.0
+_CATCHES_UP_WITHIN = 30.0
 _GONE = 410
 
 
@@ -56,6 +57,16 @@ class Observer:
     def last(self) -> LeaseWrite | None:
         """What was seen last."""
         return self.writes[-1] if self.writes else None
+
+    def catch_up(self) -> None:
+        """What there is now was seen, or that takes too long."""
+        gives_up_at = time.monotonic() + _CATCHES_UP_WITHIN
+        while time.monotonic() < gives_up_at:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                items = self._get("")["items"]
+                if all(int(each["metadata"]["resourceVersion"]) <= self._version for each in items):
+                    return
+            time.sleep(_RETRY)
 
     def _run(self) -> None:
         while not self._ending.is_set():

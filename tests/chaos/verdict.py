@@ -20,6 +20,7 @@ _SHOWN = 20  # lines
 _TERMS_OF_QUIET = 2  # the one that ends with the faults, and the one after it
 _LINES = 6  # however little happens
 _LINES_OF_A_FAULT = 3  # not in time; refused, reset or told so by a server that starts; no watch
+_STUCK_FOR = 5.0  # in seconds; a process that is starved by others is woken sooner
 _LINE = re.compile(r"(?P<level>INFO|WARNING) kube_leader_election: (?P<text>.+)")
 _LEADS = re.compile(r"leads, fencing token (\d+)")
 
@@ -44,6 +45,8 @@ def judge(evidence: Evidence) -> list[Violation]:
         *itertools.chain.from_iterable(map(bad_end, evidence.processes)),
         *too_many_lines(evidence),
         *hot_loops(evidence.requests),
+        *blind(evidence),
+        *stuck(evidence),
         *(Violation(at, "complaint", f"{who}: {what}") for at, who, what in evidence.complaints),
     ]
     return sorted(found, key=lambda each: each.at)
@@ -163,6 +166,34 @@ def restless(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(window.since, "restless", what)
 
 
+def blind(evidence: Evidence) -> Iterator[Violation]:
+    """What is judged by was not recorded, so that nothing could be found wrong."""
+    at = min((each.began_at for each in evidence.processes), default=0.0)
+    newest = max((each.version for each in evidence.lease_writes), default=0)
+    seen_to = max([newest, *(until for _, until in evidence.unseen)])
+    if any(belief.token > seen_to for belief in evidence.beliefs):
+        yield Violation(at, "blind", f"terms began after version {seen_to}, the last one seen")
+    if not any(write.accepted for write in evidence.fenced_writes):
+        yield Violation(at, "blind", "the fenced table has accepted nothing")
+    if not evidence.quiet:
+        yield Violation(at, "blind", "there was no quiet time")
+    for each in evidence.requests:
+        if not each.times:
+            yield Violation(at, "blind", f"no request of {each.replica} is known")
+
+
+def stuck(evidence: Evidence) -> Iterator[Violation]:
+    """Whether a replica leads was not to be had from it, although it and the machine ran."""
+    for hole in overlooked_holes(evidence):
+        stalled = stood_still(
+            [each for each in evidence.holes if not each.replica], Window(hole.since, hole.until)
+        )
+        seconds = hole.until - hole.since - stalled
+        if seconds > _STUCK_FOR:
+            what = f"{hole.replica} could not be asked for {seconds:.1f} s"
+            yield Violation(hole.since, "stuck", what)
+
+
 def bad_end(process: Process) -> Iterator[Violation]:
     """A replica has failed, or logged what the library does not."""
     name = f"{process.replica}.{process.number}"
@@ -209,6 +240,12 @@ def hot_loops(requests: Iterable[Requests]) -> Iterator[Violation]:
 
 def overlooked(evidence: Evidence) -> Iterator[float]:
     """For how long a replica was not asked, each time that was too long and nobody stopped it."""
+    for hole in overlooked_holes(evidence):
+        yield hole.until - hole.since
+
+
+def overlooked_holes(evidence: Evidence) -> Iterator[Hole]:
+    """Those of replicas that nobody had stopped."""
     stops = [each for each in evidence.faults if each.kind == "stopped"]
     for hole in evidence.holes:
         times = [each for each in stops if each.target == hole.replica]
@@ -216,7 +253,7 @@ def overlooked(evidence: Evidence) -> Iterator[float]:
             each.began_at < hole.until and hole.since < each.ended_at for each in times
         )
         if hole.replica and not was_stopped:
-            yield hole.until - hole.since
+            yield hole
 
 
 def going_on(faults: Iterable[Fault], at: float) -> list[Fault]:

@@ -61,6 +61,13 @@ class Weather:
         self.lanes.end_all()
         self._town.server.restore()
         self._town.settle_errands()
+        self.wait_until_all_are_up()
+
+    def wait_until_all_are_up(self) -> None:
+        """Every replica contends.
+
+        :raises RuntimeError: one does not.
+        """
         deadline = time.monotonic() + _UP_WITHIN
         while not all(actor.is_up for actor in self._town.actors):
             if time.monotonic() > deadline:

@@ -213,7 +213,7 @@ def test_what_a_worker_leads_in_its_main_process_its_children_do_not(
 
 
 @pytest.mark.fault_row(number=27)
-def test_of_the_children_that_contend_one_leads_and_its_end_releases(
+def test_of_the_children_that_contend_one_leads_and_releases_when_told_of_its_end(
     http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with worker(http, tmp_path, _CHILDREN_CONTEND, monkeypatch) as celery:

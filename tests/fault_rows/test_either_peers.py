@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dateutil.parser import isoparse
 
 from kube_leader_election._clock import SystemClock
 from tests import test_peers
@@ -182,7 +184,8 @@ def test_we_lead_once_the_promise_of_a_peer_that_was_killed_is_over(
             left = real.spec
             assert not ours.is_leader()
             wait_until(ours.is_leader)
-            assert real.spec["acquireTime"] > left["renewTime"]
+            ended = isoparse(left["renewTime"]) + timedelta(seconds=left["leaseDurationSeconds"])
+            assert isoparse(real.spec["acquireTime"]) >= ended
             ours.stop()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from kube_leader_election.testing import faults
 from tests.core.campaigning import Elector, Fate, World, held, refused
 from tests.core.talk import Trouble
 from tests.electors import lead, pass_time, term_of
-from tests.fault_rows.candidates import Replica, alive, asked, follow, lead_watching
+from tests.fault_rows.candidates import Replica, alive, follow, lead_watching
 from tests.fault_rows.outages import (
     DEADLINE,
     LEADS,
@@ -374,22 +373,3 @@ def instants_of(elector: Elector, acts: str) -> list[float]:
 
 def most_within(seconds: float, instants: list[float]) -> int:
     return max(sum(at <= each <= at + seconds for each in instants) for at in instants)
-
-
-@pytest.mark.fault_row(number=18)
-def test_electors_that_have_lost_their_server_do_not_come_back_all_at_once(http: Http) -> None:
-    electors = [http.elector(f"standby-{number}", clock=http.clock) for number in range(8)]
-    with http.refusing():
-        for each in electors:
-            each.start()
-        wait_until(lambda: len(told(http)) == len(electors))
-        until = http.clock.monotonic() + 20
-        pass_time(http.clock, lambda: http.clock.monotonic() > until)
-    back: list[int] = []
-    until = http.clock.monotonic() + 2.4
-    while http.clock.monotonic() < until:
-        back.append(len([verb for verb, _ in asked(http) if verb == "get"]))
-        http.clock.advance(0.2)
-        threading.Event().wait(0.05)
-    assert any(0 < reads < len(electors) for reads in back)
-    wait_until(lambda: sum(each.is_leader() for each in electors) == 1)

@@ -300,9 +300,7 @@ def test_whatever_becomes_of_every_watch_a_standby_takes_an_expired_lease_in_tim
 
 
 @pytest.mark.fault_row(number=20)
-def test_a_watch_that_ends_again_and_again_after_a_while_is_no_error_and_costs_no_read(
-    http: Http,
-) -> None:
+def test_a_watch_that_ends_again_and_again_after_a_while_is_no_error(http: Http) -> None:
     http.put(**HELD)
     http.fail(faults.end_watch(after=1), "watch", times=None)
     a = Replica(http)

@@ -208,6 +208,7 @@ RETRY_AFTER = {
     "no time": None,
     "0": "0",
     "1": "1",
+    "a while": "20",
     "a minute": "60",
     "a thousand years": "31556952000",
     "less than nothing": "-1",

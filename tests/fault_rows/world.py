@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from kube_leader_election.testing.faults import Fault
 from tests.apiserver.server import ADMIN, USERS
 from tests.apiserver.server import ApiServer as KubeApiServer
 from tests.conformance.leases import HttpLeases
-from tests.electors import Electors, threads
+from tests.electors import Electors
 from tests.scripts import Script
 
 NAME = "leader"
@@ -72,8 +71,6 @@ class Server:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if threads():
-            gc.collect()  # errors refer to locks, whose connections have a thread each
         self._electors.__exit__(*exc)
 
     def client(self) -> Any:
