@@ -110,6 +110,58 @@ def test_a_child_of_multiprocessing_that_just_ends_releases_the_lease(http: Http
             assert holder(http, method) == ""
 
 
+_TELLS_ITS_END = """
+def child(messages, go_on):
+    messages.put("begun")
+    last_words = messages.put if go_on is None else tell
+    elector = make_elector(on_stopped_leading=lambda: last_words("ended"))
+    elector.start()
+    elector.wait_until_leading()
+
+    def work():
+        go_on.wait()
+        tell(elector.is_leader())
+
+    if go_on is not None:
+        threading.Thread(target=work).start()
+
+if __name__ == "__main__":
+    method, has_work = hear().split()
+    context = multiprocessing.get_context(method)
+    messages, go_on = context.Queue(), context.Event() if has_work == "works" else None
+    process = context.Process(target=child, args=(messages, go_on))
+    process.start()
+    tell(messages.get())
+    if go_on is None:
+        tell(messages.get())
+    else:
+        process.join(0.5)
+        go_on.set()
+    process.join()
+    tell(process.exitcode)
+"""
+
+
+@pytest.mark.fault_row(number=30)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_of_multiprocessing_leads_until_its_threads_have_ended(
+    http: Http, method: str
+) -> None:
+    with http.script(_TELLS_ITS_END) as script:
+        script.say(f"{method} works")
+        assert [script.hear() for _ in range(3)] == ["begun", "True", "ended"]
+        assert script.end() == (0, "0", "")
+    assert holder(http) == ""
+
+
+@pytest.mark.fault_row(number=30)
+def test_a_child_of_multiprocessing_can_tell_its_parent_the_end(http: Http) -> None:
+    with http.script(_TELLS_ITS_END) as script:
+        script.say("fork idles")
+        assert [script.hear() for _ in range(2)] == ["begun", "ended"]
+        assert script.end() == (0, "0", "")
+
+
 # os.fork
 
 _CHILDREN_END = """
