@@ -35,10 +35,10 @@ class LeaderElector:
 
     It watches the Lease, renews it in time while it leads, and takes it over the moment that it
     is free. Every method is thread-safe and may be called in a signal handler. Five threads run
-    until `stop`, or until the interpreter or a child of `multiprocessing` ends by itself, which
-    releases the Lease too: one supervises, one asks, one logs, and each of two
-    connections has one. Callbacks have one more. In a forked child it is another candidate, which
-    has not been started.
+    until `stop`, or until the interpreter, or a child of `multiprocessing`, ends by itself, which
+    releases the Lease too: one supervises, one asks, one logs, and each of two connections has
+    one. Callbacks have one more. In a forked child it is another candidate, which has not been
+    started.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -30,7 +31,7 @@ from tests.fault_rows.test_stale_reads_and_clocks import (
     machine_sleeps,
 )
 from tests.fault_rows.world import HELD, MICRO_TIME, START, TTL, Http, Server, cases
-from tests.hostile import wait_until
+from tests.hostile import PATIENCE, wait_until
 
 LEADS, LEADS_NO_MORE = "'a' leads", "'a' leads no more"
 
@@ -191,12 +192,16 @@ def test_two_electors_whose_clocks_are_worse_than_was_declared_lead_at_once(
 def test_who_led_before_its_machine_slept_does_not_when_it_wakes_and_is_told_before_it_writes(
     http: Http,
 ) -> None:
+    begun = threading.Event()
     writes: list[int] = []
     a = http.elector(
-        clock=http.clock, on_stopped_leading=lambda: writes.append(count(http, "update"))
+        clock=http.clock,
+        on_started_leading=lambda _: begun.set(),
+        on_stopped_leading=lambda: writes.append(count(http, "update")),
     )
     token = lead_watching(http, a)
     leadership = term_of(a)
+    assert begun.wait(PATIENCE)
     http.clock.advance(3600)
     assert (a.is_leader(), leadership.is_valid(), a.fencing_token) == (False, False, None)
     assert leadership.lost.wait(30)

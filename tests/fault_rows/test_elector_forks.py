@@ -114,9 +114,12 @@ _TELLS_ITS_END = """
 def child(messages, go_on):
     messages.put("begun")
     last_words = messages.put if go_on is None else tell
-    elector = make_elector(on_stopped_leading=lambda: last_words("ended"))
+    begun = threading.Event()
+    elector = make_elector(
+        on_started_leading=lambda _: begun.set(), on_stopped_leading=lambda: last_words("ended")
+    )
     elector.start()
-    elector.wait_until_leading()
+    begun.wait()
 
     def work():
         go_on.wait()
