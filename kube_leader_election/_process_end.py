@@ -42,9 +42,9 @@ def discard(election: Running) -> None:
 
 def _stop_all() -> None:
     elections = list(_running)
-    for election in elections:
-        election.stop(DRAIN_TIMEOUT)
     with suppress(KeyboardInterrupt, SystemExit):  # a second Ctrl-C: it is waited no longer
+        for election in elections:
+            election.stop(DRAIN_TIMEOUT)
         for election in elections:
             election.wait_until_over(DRAIN_TIMEOUT)
 

@@ -164,6 +164,7 @@ def test_who_is_impatient_with_the_end_of_the_interpreter_is_told_nothing_of_us(
         assert script.hear() == "a"
         way.proxy.hold("answers")
         script.say()
+        assert script.hear() == "stopped"
         way.wait_for_a_held_answer()
         script.process.send_signal(number)
         way.proxy.let_pass()
