@@ -19,6 +19,7 @@ import urllib3
 from ._process import process_id
 
 _PIECE = 65536
+_FORK_WAITS_FOR = 0.1  # seconds
 
 _wires: weakref.WeakSet[Wire] = weakref.WeakSet()
 
@@ -33,6 +34,7 @@ class Wire:
     def __init__(self, api_client: Any, host: str) -> None:
         self.host = host
         self.given_up = False
+        self.is_connecting = False
         self._api_client = api_client
         self._process = process_id()
         self._deadline_at = 0.0
@@ -110,9 +112,11 @@ class Wire:
         TLS, would end the connection of the parent.
         """
         self.given_up = True
-        if not self.is_ours and self._socket is not None:
-            with suppress(OSError):
-                os.close(self._socket.detach())
+        if not self.is_ours:
+            self.is_connecting = False
+            if self._socket is not None:
+                with suppress(OSError):
+                    os.close(self._socket.detach())
         self._cut()
 
     def close(self) -> None:
@@ -195,6 +199,14 @@ class _Noting:
         if sock is not None:
             self.__wire.note(self, sock, connected=connected)
 
+    def connect(self) -> None:
+        """Until it returns there may be a socket that was not noted."""
+        self.__wire.is_connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self.__wire.is_connecting = False
+
     def response_class(self, *args: Any, **options: Any) -> http.client.HTTPResponse:
         """Replaces an attribute of http.client's: what it makes its answers with."""
         answer = http.client.HTTPResponse(*args, **options)
@@ -237,10 +249,20 @@ def left(deadline_at: float) -> float:
     return max(0.0, deadline_at - time.monotonic())
 
 
+def _wait_for_connections() -> None:
+    """A socket that is being connected, or wrapped in TLS, could not be closed in the child."""
+    gives_up_at = time.monotonic() + _FORK_WAITS_FOR
+    while time.monotonic() < gives_up_at:
+        with suppress(RuntimeError):  # one was made while they were looked through
+            if not any(wire.is_connecting for wire in list(_wires)):
+                return
+        time.sleep(0.001)
+
+
 def _hang_up_in_child() -> None:
     for wire in list(_wires):
         wire.hang_up()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_hang_up_in_child)
+    os.register_at_fork(before=_wait_for_connections, after_in_child=_hang_up_in_child)

@@ -24,6 +24,7 @@ from kube_leader_election import (
     LeaderElector, LeaderElectorParams, LeaseLock, LeaseLockParams, NotLeadingError
 )
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 kubeconfig, namespace, options = sys.argv[1:]
 configuration = client.Configuration()
 config.load_kube_config(kubeconfig, client_configuration=configuration)

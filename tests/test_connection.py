@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -790,6 +792,69 @@ def test_a_child_holds_no_descriptor_of_the_parent_and_ends_nothing_of_it(tls: b
         assert len(held) == 2
         assert reads(connections[0], "after", range(1))
     assert server.accepted == 1
+
+
+def connected_to(port: int) -> int:
+    """How many sockets of this process are, one that serves it apart."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (not a path of ours)
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as sock:
+            found += sock.getpeername()[1] == port
+    return found
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_a_fork_while_a_connection_is_made_leaves_the_child_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    begun = threading.Event()
+    # Right after the socket was made, and in the middle of TLS.
+    owner: Any = ssl.SSLSocket if tls else socket.socket
+    name = "do_handshake" if tls else "connect"
+    original = getattr(owner, name)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        begun.set()
+        time.sleep(0.02)
+        return original(*args, **options)
+
+    done_in_parent, told = os.pipe()
+    with HostileServer(then=echo, tls=tls) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        connection = Connection(server.api_client())
+        with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
+            patch.setattr(owner, name, slow)
+            done = pool.submit(reads, connection, "parent", range(1))
+            assert begun.wait(PATIENCE)
+            with forked(lambda: os.read(done_in_parent, 1) and connected_to(port) == 0):
+                assert done.result(PATIENCE)
+                os.write(told, b".")
+        assert connected_to(port) == 2  # the one connection, and the handle that ends it
+        connection.close()
+    for descriptor in (done_in_parent, told):
+        os.close(descriptor)
+
+
+def test_a_fork_does_not_wait_long_for_a_connection_that_is_not_made() -> None:
+    gate = threading.Event()
+    with HostileServer(tls=True) as server, ThreadPoolExecutor(1) as pool:
+        connection = Connection(server.api_client())
+        with pytest.MonkeyPatch.context() as patch:
+            begun = threading.Event()
+
+            def hang(*_: object) -> None:
+                begun.set()
+                gate.wait(PATIENCE)
+
+            patch.setattr(socket, "getaddrinfo", hang)
+            failing = pool.submit(connection.request, "GET", PATH, timeout=PATIENCE)
+            assert begun.wait(PATIENCE)
+            with FairClock() as clock, forked(lambda: True):
+                waited = clock.seconds
+            gate.set()
+            assert failing.exception(PATIENCE) is not None
+    assert waited < PATIENCE / 2
 
 
 def test_a_fork_in_the_middle_of_a_request_harms_neither_side() -> None:
