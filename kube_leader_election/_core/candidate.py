@@ -279,7 +279,7 @@ class Candidate:
     def _is_our_past(self, record: LeaseRecord, now: Instant) -> bool:
         """Whether we lead by a later write: this is a stale read, or etcd was restored."""
         ours = record.holder_identity == self._holder_id
-        return ours and self.is_leader(now) and self._writes.are_older_than(record) is False
+        return ours and self.is_leader(now) and self._writes.are_past(record)
 
     def _is_left_alone(self, record: LeaseRecord) -> bool:
         return self._heeds_strategy and record.strategy is not None

@@ -105,6 +105,10 @@ class OwnWrites:
             return None
         return seen.version > ours
 
+    def are_past(self, seen: LeaseRecord) -> bool:
+        """Whether `seen` is one of ours from before our last committed write."""
+        return seen.renew_time in self._times and self.are_older_than(seen) is False
+
     def _remember(
         self, record: LeaseRecord, base: Found | None, intent: Intent, now: Instant, era: object
     ) -> Write:

@@ -431,6 +431,12 @@ def test_over_its_own_past_a_leader_writes_a_later_time_though_the_wall_clock_wa
     assert write.record.renew_time > time_at(3)
 
 
+def test_a_leader_that_adopts_nothing_leaves_a_stale_record_of_its_earlier_life_alone() -> None:
+    leading, _ = leader(version=5, adopts=False)
+    result = attempt(leading).found(lease("a", version=3, renewed=-1), at(1)).result
+    assert (result.acquired_lease, result.fencing_token) == (True, 5)
+
+
 def test_without_versions_another_s_record_ends_our_term() -> None:
     leading, _ = leader(version=2)
     attempt(leading).found(lease("b", version=None), at(1))
