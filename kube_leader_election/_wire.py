@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import ssl
+import threading
 import time
 import traceback
 import weakref
@@ -256,7 +257,7 @@ def _wait_for_connections() -> None:
         with suppress(RuntimeError):  # one was made while they were looked through
             if not any(wire.is_connecting for wire in list(_wires)):
                 return
-        time.sleep(0.001)
+        threading.Event().wait(0.001)
 
 
 def _hang_up_in_child() -> None:
