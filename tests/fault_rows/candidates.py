@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kubernetes.client import ApiClient, Configuration, CoordinationV1Api
@@ -50,6 +51,7 @@ def follow(elector: LeaderElector, holder: str) -> None:
     elector.start()
     wait_until(lambda: elector.holder_identity == holder)
     assert elector.state is FOLLOWING
+    catch_up(elector)
 
 
 def lead_watching(server: Server, elector: LeaderElector) -> int:
@@ -58,6 +60,7 @@ def lead_watching(server: Server, elector: LeaderElector) -> int:
     token = lead(elector).fencing_token
     assert token is not None
     wait_until(lambda: watched(server) > watches)
+    catch_up(elector)
     return token
 
 
@@ -68,6 +71,17 @@ def renew(server: Server, elector: LeaderElector, times: int = 1) -> None:
     for _ in range(times):
         server.clock.advance(RENEWED_AFTER)
         wait_until(lambda: leadership.remaining() > DEADLINE - 0.01)
+        catch_up(elector)
+
+
+def catch_up(elector: LeaderElector) -> None:
+    """Its watch has told what its answers have shown, if it tells at all
+
+    Else it would be late, and closed for that, as soon as the time is moved on.
+    """
+    watching = elector._election()._campaign._watching
+    with suppress(AssertionError):
+        wait_until(lambda: watching._behind_since == math.inf, 0.5)
 
 
 def asked(server: Server) -> Asked:

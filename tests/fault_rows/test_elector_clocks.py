@@ -98,7 +98,7 @@ def test_at_the_ends_of_the_calendar_an_elector_leads_and_hands_over(
     follow(b.elector, "a")
     renew(http, a.elector, 3)
     a.elector.stop()
-    wait_until(b.elector.is_leader)
+    pass_time(http.clock, b.elector.is_leader, step=0.1)
     with alive(b.elector):
         assert_told(http, [LEADS, LEADS_NO_MORE, "'b' leads"])
 
