@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -125,7 +124,6 @@ def takes_over_at(server: Server, elector: LeaderElector, at: float) -> None:
 def lead_term(server: Server, elector: LeaderElector) -> Leadership:
     """Start it, see it lead and watch, and return its term"""
     lead_watching(server, elector)
-    time.sleep(0.1)  # the head of the watch's answer is on its way
     return term_of(elector)
 
 
