@@ -115,10 +115,13 @@ def assert_told(server: Server, lines: list[str]) -> None:
 
 @contextmanager
 def alive(*electors: LeaderElector) -> Iterator[None]:
-    """What is done in the block ends no thread of theirs and leaves them healthy"""
+    """What is done in the block ends no thread of theirs and leaves them healthy
+
+    Once their threads have seen what time it is: a clock that leaps makes all of them late.
+    """
     yield
     assert threads().count(_SUPERVISOR) == len(electors)
-    assert all(elector.healthy() for elector in electors)
+    wait_until(lambda: all(elector.healthy() for elector in electors))
 
 
 class Meddler:
