@@ -54,8 +54,13 @@ EOF_ANSWER = head(200, {"Connection": "close"})
 THREAD_NAME = "kube-leader-election-connection"
 
 
+_others: set[threading.Thread] = set()
+
+
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+    """Those of the connections that the test has made"""
+    running = set(threading.enumerate()) - _others
+    return [thread for thread in running if thread.name == THREAD_NAME]
 
 
 @contextlib.contextmanager
@@ -75,6 +80,8 @@ def _cheap_collections() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_thread_outlives_its_connection() -> Iterator[None]:
+    _others.clear()
+    _others.update(threading.enumerate())
     yield
     gc.collect()
     wait_until(lambda: threads() == [])

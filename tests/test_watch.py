@@ -209,8 +209,13 @@ def failure(ended: WatchEvent) -> GetLeaseError:
     return error
 
 
+_others: set[threading.Thread] = set()
+
+
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+    """Those of the watches that the test has made"""
+    running = set(threading.enumerate()) - _others
+    return [thread for thread in running if thread.name == THREAD_NAME]
 
 
 @contextlib.contextmanager
@@ -232,6 +237,8 @@ def without_collector() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_thread_outlives_its_watch() -> Iterator[None]:
+    _others.clear()
+    _others.update(threading.enumerate())
     yield
     wait_until(lambda: threads() == [])
 
