@@ -115,7 +115,7 @@ def test_a_standby_whose_connections_are_refused_leads_once_they_are_not(server:
         wait_until(a.is_leader)
         wait_until(lambda: len(told(server)) == 2)
         with alive(a):
-            was_asked(server, MADE)
+            was_asked(server, MADE, [MADE[0], *MADE])
             warned(told(server), "no answer (", LEADS)
 
 
