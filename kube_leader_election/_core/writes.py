@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 from .record import MAX_INT32, LeaseRecord
 
-_MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
 
 def claim(
@@ -51,12 +51,16 @@ def release(stamp: datetime, *, of: LeaseRecord) -> LeaseRecord:
 def stamp(utc: datetime, *, after: datetime | None, unlike: Container[datetime | None]) -> datetime:
     """Return a `renewTime`: `utc`, but later than `after`, none of `unlike`, no whole second.
 
-    A write that equals what is stored would be a no-op for the server, and two alike
-    could not be told apart when one of their answers is lost. A typed client writes a
-    whole second without the six digits that the server insists on.
+    Later by a second, where the clock has not moved on: candidates of client-go see no less of
+    it, and would take a Lease for expired that is renewed. A write that equals what is stored
+    would be a no-op for the server, and two alike could not be told apart when one of their
+    answers is lost. A typed client writes a whole second without the six digits that the server
+    insists on.
     """
-    step = _MICROSECOND if utc.year < 9999 else -_MICROSECOND
-    time = utc if after is None or after < utc or step < timedelta(0) else after + step
+    time = utc
+    if after is not None and utc <= after and after.year < MAXYEAR:
+        time = after + _SECOND
+    step = _MICROSECOND if time.year < MAXYEAR else -_MICROSECOND
     while time in unlike or time.microsecond == 0:
         time += step
     return time

@@ -114,6 +114,26 @@ def test_what_a_renewal_says() -> None:
     assert written.lease_transitions == 0
 
 
+def test_a_renewal_of_an_adopted_record_promises_our_own_ttl() -> None:
+    found = lease("a", duration=3 * TTL)
+    assert attempt(candidate()).found(found, at(3)).written.lease_duration_seconds == TTL
+
+
+def test_a_renewal_of_an_adopted_record_differs_from_it_though_no_time_has_passed() -> None:
+    written = attempt(candidate()).found(lease("a", renewed=3), at(3)).written
+    assert written.renew_time != time_at(3)
+
+
+def test_what_is_written_has_no_version_before_it_is_stored() -> None:
+    leading, stored = leader()
+    assert attempt(candidate()).absent(at(1)).written.resource_version is None
+    taken = attempt(candidate()).found(lease(None), at(1))
+    assert taken.written.resource_version is None
+    assert attempt(leading).found(stored, at(3)).written.resource_version is None
+    released = Talk(step_down(leading)).found(stored, at(3))
+    assert released.written.resource_version is None
+
+
 def test_a_renewal_sets_an_acquire_time_that_is_missing() -> None:
     found = lease("a", acquire_time=None)
     assert attempt(candidate()).found(found, at(3)).written.acquire_time == time_at(3)
@@ -122,13 +142,13 @@ def test_a_renewal_sets_an_acquire_time_that_is_missing() -> None:
 def test_a_renewal_on_a_frozen_clock_still_moves_the_renew_time() -> None:
     leading, stored = leader()
     written = attempt(leading).found(stored, at(0)).written
-    assert written.renew_time == time_at(0) + MICROSECOND
+    assert written.renew_time == time_at(1)
 
 
-def test_a_renewal_after_the_wall_clock_went_back_still_moves_the_renew_time_on() -> None:
+def test_a_renewal_after_the_wall_clock_went_back_is_seen_by_who_sees_whole_seconds() -> None:
     leading, stored = leader()
     written = attempt(leading).found(stored, at(3, wall=-3600)).written
-    assert written.renew_time == time_at(0) + MICROSECOND
+    assert written.renew_time == time_at(1)
 
 
 def test_every_write_has_another_renew_time_than_what_is_stored() -> None:
@@ -429,6 +449,14 @@ def test_a_known_lease_of_ours_is_renewed_without_a_read() -> None:
     assert talk.stored(at(4), version=3).result.fencing_token == 2
     assert leading.is_leader(at(3 + BELIEF - 0.001))
     assert not leading.is_leader(at(3 + BELIEF))
+
+
+def test_a_known_lease_is_replaced_as_the_answer_to_our_last_write_showed_it() -> None:
+    leading, stored = leader(version=2)
+    attempt(leading).found(stored, at(3)).stored(at(3), version=3)
+    talk = known(leading, 6)
+    assert isinstance(talk.request, Replace)
+    assert talk.request.base.source == "version 3"
 
 
 def test_a_known_lease_that_is_free_or_expired_is_taken_over_without_a_read() -> None:
