@@ -12,7 +12,7 @@ import copy
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -65,8 +65,12 @@ class LeaseRecord:
 
     def says_the_same_as(self, other: LeaseRecord) -> bool:
         """Whether both are one record: uid and the five fields that candidates write are equal."""
-        ours = replace(self, strategy=None, resource_version=None)
-        return ours == replace(other, strategy=None, resource_version=None)
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[object, ...]:
+        times = self.acquire_time, self.renew_time
+        counts = self.lease_duration_seconds, self.lease_transitions
+        return self.uid, self.holder_identity, times, counts
 
 
 def integer_version(text: str | None) -> int | None:
