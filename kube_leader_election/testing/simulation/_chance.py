@@ -37,7 +37,7 @@ class _Chance:
         self._beyond = beyond
         self._dice = dice = random.Random(seed)
         self._count = dice.choices((2, 3, 4, 5, 6, 8), (40, 35, 10, 6, 5, 4))[0]
-        self._calm_at = dice.uniform(8.0, 22.0)
+        self._calm_at = dice.uniform(6.0, 16.0)
         self._ttl = dice.randint(3, 6)
         trusts_walls = beyond is Beyond.SKEW or dice.random() < 0.4
         self._skew = dice.choice((0.2, 0.5, 1.0)) if trusts_walls else None
@@ -97,11 +97,11 @@ class _Chance:
         dice = self._dice
         names = _NAMES[: self._count]
         for _ in range(dice.choice((0, 1, 2, 3, 5, 8))):
-            yield self._on_request(dice.choice(names), dice.randrange(30))
+            yield self._on_request(dice.choice(names), dice.randrange(20))
         for _ in range(dice.choice((0, 0, 1, 3))):
             late = dice.choice((0.0, dice.uniform(0.0, 4.0)))
             twice = dice.uniform(0.0, 4.0) if dice.random() < 0.5 else None
-            yield OnEvent(dice.choice(names), dice.randrange(30), late, twice)
+            yield OnEvent(dice.choice(names), dice.randrange(20), late, twice)
         for _ in range(dice.choice((0, 1, 2, 3, 4, 6))):
             yield self._happening(dice.choice(self._kinds), dice.choice(names))
 

@@ -93,11 +93,12 @@ class ElectorProcess(Process):
         while not self.is_over and self._turn():
             pass
         if not self.is_over:
-            self.wake_at(self.campaign.acts_at(self.look()), partial(self._wake_up, self._wakes))
+            at = self.place.clocks.true(self.campaign.acts_at(self.look()))
+            self.world.at(at, partial(self._wake_up, self._wakes))
 
     def _wake_up(self, wake: int) -> None:
         if wake == self._wakes:
-            self._wake()
+            self.do(self._wake)
 
     def _turn(self) -> bool:
         """Take one turn; return whether there was something to do."""

@@ -195,9 +195,14 @@ class Process(ABC):
                 self.observer.heard(self, answer)
                 go_on(answer)
 
+        def come(answer: Answer) -> None:
+            if self._hear is hear:
+                self.do(lambda: hear(answer))
+
         self._hear = hear
-        self.place.send(request, self, lambda answer: self.do(lambda: hear(answer)))
-        self.wake_at(deadline_at, lambda: hear(Failed(Trouble("too late"))))
+        self.place.send(request, self, come)
+        late = Failed(Trouble("too late"))
+        self.world.at(self.place.clocks.true(deadline_at), lambda: come(late))
 
     def break_off(self) -> None:
         """The request under way fails now."""
