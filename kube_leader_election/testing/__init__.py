@@ -4,7 +4,7 @@
 behind real HTTP on loopback, for clients of any language. Both hold to the API server's rules,
 misbehave as `faults` tells them, and log what they were asked. `FakeClock` is a clock that is set
 by hand. These as pytest fixtures: `lease_api`, `lease_server`, `fake_clock`. `FakeElector` leads
-when it is told to, for programs that only ask.
+when it is told to, for programs that only ask. `simulation` plays elections in virtual time.
 """
 
 from __future__ import annotations
