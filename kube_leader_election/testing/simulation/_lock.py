@@ -14,11 +14,12 @@ from kube_leader_election._core.attempt import (
     step_down,
 )
 from kube_leader_election._core.candidate import Candidate
-from kube_leader_election._core.messages import Answer, Failed, Request
+from kube_leader_election._core.messages import Answer, Request
 from kube_leader_election._core.term import Term
 from kube_leader_election._core.timing import lock_timing
 
 from ._process import Observer, Place, Process
+from ._server import Trouble
 
 Conversation = Generator[Request, Arrival, Any]
 
@@ -79,9 +80,7 @@ class LockProcess(Process):
             request = steps.send((answer, now))
         except StopIteration as end:
             self._returned(end.value)
-        except Exception as error:
-            if not isinstance(answer, Failed) and answer_error(answer) is not error:
-                raise
+        except Trouble:
             self._returned(None)
         else:
             self.ask(request, now, self._deadline_at, self._go_on)
@@ -95,8 +94,3 @@ class LockProcess(Process):
             return
         pause = 0.0 if self._wants is step_down else self.replica.retry_period
         self.wake_at(self.look().monotonic + pause, self._call)
-
-
-def answer_error(answer: Answer) -> Exception | None:
-    """Return the error that the answer is, if it is one."""
-    return getattr(answer, "error", None)

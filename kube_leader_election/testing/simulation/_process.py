@@ -14,7 +14,7 @@ from kube_leader_election._core.news import News
 from kube_leader_election._core.term import Term
 
 from ._schedule import PROMPTLY, OnEvent, OnRequest, Replica
-from ._server import Server, Trouble
+from ._server import Server, Trouble, refusal
 from ._world import Act, Clocks, World
 
 # Of the messages that nothing happens to, in seconds.
@@ -80,7 +80,7 @@ class Place:
             self.world.after(there, lambda: self._arrive(request, process, back, answered))
             return
         if fault.status is not None:
-            refused = Failed(Trouble(str(fault.status)), fault.status)
+            refused = refusal(fault.status, str(fault.status))
             self.world.after(there + back, lambda: answered(refused))
             return
         if fault.earlier and isinstance(request, Read):

@@ -92,8 +92,8 @@ class Server:
                     request.record, lease_name=NAME, namespace=NAMESPACE, base=base
                 )
                 stored, created = self._memory.replace(_KEY, body)
-        except Refusal as refusal:
-            return _refused(refusal)
+        except Refusal as refused:
+            return refusal(refused.status, str(refused))
         if self.lease is not None and stored is self.lease.source:
             return self.lease
         self.lease = self._found(stored)
@@ -146,8 +146,8 @@ class Server:
         """The watch tells what happens after `version`; or it has ended, and why."""
         try:
             subscription = self._memory.watch(_SELECTION, int(version) if version else None)
-        except Refusal as refusal:
-            return WatchEnded(Trouble(str(refusal)), refusal.status)
+        except Refusal as refused:
+            return WatchEnded(Trouble(str(refused)), refused.status)
         watch.follow(subscription)
         self._watches.append(watch)
         watch.catch_up(self._event)
@@ -204,8 +204,9 @@ class Watch:
             self._subscription = None
 
 
-def _refused(refusal: Refusal) -> Answer:
-    error = Trouble(str(refusal))
-    if refusal.status == 409:
+def refusal(status: int, message: str) -> Answer:
+    """Return what a store makes of an answer with this status."""
+    error = Trouble(message)
+    if status == 409:
         return Conflict(error)
-    return Absent(error) if refusal.status == 404 else Failed(error, refusal.status)
+    return Absent(error) if status == 404 else Failed(error, status)
