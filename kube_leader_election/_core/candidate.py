@@ -44,7 +44,7 @@ class Candidate:
         self.news = 0
         self._observed = Observation(lease_ttl=timing.lease_ttl)
         self._may_create_again_until = -math.inf
-        self._saw_another_at = self._may_renew_at = -math.inf
+        self._may_renew_at = -math.inf
         self._recognised = False
         self._term: Term | None = None
         self._terms = 0
@@ -195,16 +195,11 @@ class Candidate:
         record = found.record
         is_news = self._observed.is_news(record)
         self._observed.see(found, now)
-        if record.holder_identity not in (None, self._holder_id):
-            self._saw_another_at = now.monotonic
         self._may_create_again_until = -math.inf
         sent = self._writes.committed_as(record)
         if sent is not None:
             self._recognised = True
-            if is_news and sent.is_create and sent.anchor.monotonic < self._saw_another_at:
-                # The Lease was deleted under another, who may believe to lead still.
-                self._may_renew_at = self._observed.wait_all_out(now)
-            self._confirm(sent, record, now)
+            self._confirm(sent, record, now, is_news=is_news)
         elif not self._writes.is_last(record) and self._supersedes_ours(record):
             self.end_term()
             if record.holder_identity == self._holder_id:
@@ -212,6 +207,7 @@ class Candidate:
                     f"another process leads under our holder_id {self._holder_id!r}:"
                     " give every candidate its own, or leave holder_id unset"
                 )
+        self._writes.overtake()
         if self._is_left_alone(record):
             self._warn(
                 f"it is left alone: its spec.strategy is {record.strategy!r}, so that Kubernetes"
@@ -239,11 +235,18 @@ class Candidate:
             resource_version=answer.record.resource_version,
         )
         self._observed.see(Found(record, answer.source), now)
-        self._confirm(sent, record, now)
+        self._confirm(sent, record, now, is_news=True)
+        self._writes.overtake()
 
-    def _confirm(self, sent: SentWrite, record: LeaseRecord, now: Instant) -> None:
+    def _confirm(
+        self, sent: SentWrite, record: LeaseRecord, now: Instant, *, is_news: bool
+    ) -> None:
         """`sent` was committed and is now `record`: it begins a term, or extends ours."""
         self._writes.confirm(sent, record)
+        if is_news and self._writes.was_overtaken(sent):
+            # A Lease was deleted before it, whose leader may believe to lead still.
+            self._may_renew_at = self._observed.wait_all_out(now)
+            self.end_term()
         if sent.era is not self._era or record.holder_identity != self._holder_id:
             return
         term = self.term(now)

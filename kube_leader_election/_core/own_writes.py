@@ -17,17 +17,17 @@ _MOST_REMEMBERED = 1000
 
 @dataclass(frozen=True)
 class SentWrite:
-    """A write composed at `anchor`, in an `era`: the time between two ends of terms."""
+    """A write composed at `anchor`, in an `era`: the time between two ends of terms.
 
+    `number` is its own among all, and `is_create`: there was to be no Lease before it.
+    """
+
+    number: int
+    is_create: bool
     record: LeaseRecord
     replaced_version: str | None
     anchor: Instant
     era: object
-
-    @property
-    def is_create(self) -> bool:
-        """Whether there was to be no Lease before it."""
-        return self.replaced_version is None and self.record.uid is None
 
     def is_what(self, seen: LeaseRecord) -> bool:
         """Whether `seen`, as read from the server, is this write, committed."""
@@ -50,6 +50,7 @@ class OwnWrites:
         self._lease_ttl = lease_ttl
         self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_REMEMBERED)
         self._times: deque[datetime | None] = deque(maxlen=_MOST_REMEMBERED)
+        self._composed = self._overtaken = 0
         self.last: LeaseRecord | None = None
 
     def claim(self, over: Found | None, now: Instant, era: object) -> Write:
@@ -94,6 +95,14 @@ class OwnWrites:
         while self._unresolved.popleft() is not sent:
             pass
 
+    def overtake(self) -> None:
+        """There is a Lease: a create composed before now comes about only after its deletion."""
+        self._overtaken = self._composed
+
+    def was_overtaken(self, sent: SentWrite) -> bool:
+        """Whether `sent` is a create before which there was another Lease."""
+        return sent.is_create and sent.number <= self._overtaken
+
     def is_last(self, seen: LeaseRecord) -> bool:
         """Whether `seen` is our last committed write, foreign fields aside."""
         return self.last is not None and self.last.says_the_same_as(seen)
@@ -114,7 +123,10 @@ class OwnWrites:
     ) -> Write:
         """From now on the write may be committed."""
         replaced_version = base.record.resource_version if base else None
-        self._unresolved.append(SentWrite(record, replaced_version, now, era))
+        self._composed += 1
+        self._unresolved.append(
+            SentWrite(self._composed, base is None, record, replaced_version, now, era)
+        )
         self._times.append(record.renew_time)
         return Replace(record, base, intent) if base else Create(record)
 

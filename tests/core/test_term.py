@@ -326,10 +326,10 @@ def test_a_namesake_is_warned_of_once_and_the_warning_names_the_fix() -> None:
     leading, _ = leader(version=2)
     assert leading.take_warning() is None
     attempt(leading).found(lease("a", version=3, renewed=1), at(1))
-    warning = leading.take_warning()
-    assert warning is not None
-    assert "'a'" in warning
-    assert "holder_id" in warning
+    assert leading.take_warning() == (
+        "another process leads under our holder_id 'a':"
+        " give every candidate its own, or leave holder_id unset"
+    )
     attempt(leading).found(lease("a", version=4, renewed=2), at(2))
     assert leading.take_warning() is None
 
@@ -508,6 +508,29 @@ def test_a_read_answer_that_was_overtaken_by_something_newer_is_ignored() -> Non
     assert result.lease.holder_identity == "c"
 
 
+@pytest.mark.parametrize("version", [None, 3])
+def test_a_read_answer_that_one_of_many_events_has_overtaken_is_ignored(
+    version: int | None,
+) -> None:
+    follower = candidate()
+    follower.observe(lease("b", version=2), at(0))
+    talk = attempt(follower)
+    follower.observe(lease("c", version=4, renewed=1), at(1))
+    result = talk.found(lease("b", version=version, renewed=-50), at(1)).result
+    assert result.lease is not None
+    assert result.lease.holder_identity == "c"
+
+
+def test_what_is_replaced_is_what_was_read_where_an_event_has_shown_the_same() -> None:
+    follower = candidate()
+    talk = attempt(follower)
+    follower.observe(lease(None, version=4), at(1))
+    found = lease(None, version=4)
+    talk.found(found, at(1))
+    assert isinstance(talk.request, Replace)
+    assert talk.request.base is found
+
+
 def test_a_read_answer_that_was_overtaken_by_something_older_counts() -> None:
     follower = candidate()
     attempt(follower).found(lease("b", version=2), at(0))
@@ -525,6 +548,19 @@ def test_a_read_answer_that_was_overtaken_by_a_deletion_is_ignored() -> None:
     assert not leading.is_leader(at(1))
     talk.found(stored, at(1))
     assert isinstance(talk.request, Create)
+
+
+@pytest.mark.parametrize("seen_before", [0, 1])
+def test_a_read_answer_that_an_event_and_a_deletion_have_overtaken_is_ignored(
+    seen_before: int,
+) -> None:
+    standby = candidate(adopts=False)
+    for version in range(1, seen_before + 1):
+        standby.observe(lease("b", version=version, renewed=version), at(0))
+    talk = attempt(standby)
+    standby.observe(lease("b", version=5, renewed=1), at(1))
+    standby.observe_deletion(lease("b", version=6, renewed=1).record, at(1))
+    assert talk.found(lease("b", version=4, renewed=0.5), at(2)).result.lease is None
 
 
 def test_a_deletion_that_is_not_newer_than_all_that_was_seen_ends_no_term() -> None:
@@ -587,6 +623,21 @@ def test_what_a_release_says() -> None:
     assert talk.written.acquire_time == talk.written.renew_time == time_at(3)
     assert talk.written.lease_transitions == 0
     assert talk.stored(at(3), version=3).result.released
+
+
+def test_a_release_differs_from_what_it_replaces_though_no_time_has_passed() -> None:
+    talk = stepping_down(candidate()).found(lease("a", renewed=1), at(1))
+    released(talk)
+    assert talk.written.renew_time != time_at(1)
+
+
+def test_a_release_that_was_lost_is_recognised_where_there_are_neither_uids_nor_versions() -> None:
+    leading = candidate()
+    talk = stepping_down(leading).found(lease("a", uid=None, version=None), at(1))
+    free = Found(talk.written)
+    talk.failed(at(2))
+    assert stepping_down(leading).found(free, at(3)).result.released
+    assert leading.acts_at(at(3)) == 3
 
 
 def test_stepping_down_releases_nobody_else_s_lease() -> None:
@@ -718,14 +769,15 @@ def test_terms_are_numbered_and_a_renewal_keeps_the_number() -> None:
         (True, 4, 4.5, BELIEF - 0.5),
     ],
 )
+@pytest.mark.parametrize("since", [0.0, 7.0])
 def test_a_term_ends_its_belief_after_its_anchor_or_sooner_where_the_machine_slept(
-    wall_counts: bool, elapsed: float, wall: float, ends_at: float
+    since: float, wall_counts: bool, elapsed: float, wall: float, ends_at: float
 ) -> None:
-    leading, _ = leader(wall_ends_term=wall_counts)
-    now = at(elapsed, wall=wall)
+    leading, _ = leader(since, wall_ends_term=wall_counts)
+    now = at(since + elapsed, wall=since + wall)
     term = leading.term(now)
     assert term is not None
-    assert term.ends_at(now) == pytest.approx(ends_at)
+    assert term.ends_at(now) == pytest.approx(since + ends_at)
     assert term.remaining(now) == pytest.approx(ends_at - elapsed)
 
 
@@ -736,6 +788,13 @@ def watching(*, skew: float | None = None, heeds_strategy: bool = False) -> Cand
     """A candidate as an elector has it."""
     timing = lock_timing(lease_ttl=TTL, max_clock_skew=skew, call_timeout=None)
     return Candidate("a", timing, adopts=False, heeds_strategy=heeds_strategy)
+
+
+def test_unless_told_otherwise_a_candidate_adopts_and_heeds_no_strategy_and_no_wall_clock() -> None:
+    restarted = Candidate("a", lock_timing(lease_ttl=TTL, max_clock_skew=0.0, call_timeout=None))
+    talk = attempt(restarted).found(lease("a", strategy="S"), at(1))
+    assert talk.stored(at(1), version=2).result
+    assert restarted.is_leader(at(2, wall=1000))
 
 
 def test_who_knows_nothing_may_act_at_once() -> None:
@@ -881,7 +940,66 @@ def test_a_create_that_commits_after_another_held_the_lease_is_no_reason_to_act_
     # Deleted again while b leads, which nobody has told yet.
     standby.observe(as_stored(create, version=5, uid="uid-3"), at(14))
     assert not standby.is_leader(at(14))
-    assert standby.acts_at(at(14)) >= 13 + TTL
+    renewable_at = standby.acts_at(at(14))
+    assert renewable_at >= 13 + TTL
+    assert standby.compose_claim(at(renewable_at - 0.001)) is None
+    assert standby.compose_claim(at(renewable_at)) is not None
+
+
+def test_a_create_composed_as_another_is_seen_is_no_reason_to_act_at_once() -> None:
+    standby = watching()
+    talk = attempt(standby).absent(at(1))
+    create = talk.request
+    standby.observe(lease("b", version=3, renewed=1), at(1))
+    talk.failed(at(2))
+    # Deleted while b leads, which nobody has told yet.
+    standby.observe(as_stored(create, version=5, uid="uid-3"), at(3))
+    assert standby.acts_at(at(3)) == 3 + TTL
+
+
+def test_a_create_that_shows_after_another_lease_of_our_own_is_no_reason_to_act_at_once() -> None:
+    standby = watching()
+    creates = []
+    for second in (1, 2):
+        talk = attempt(standby).absent(at(second))
+        creates.append(talk.request)
+        talk.failed(at(second))
+    standby.observe(as_stored(creates[0], version=3, uid="uid-1"), at(3))
+    assert standby.acts_at(at(3)) == 3
+    # Meanwhile b took it over, and it was deleted, which nobody has told.
+    standby.observe(as_stored(creates[1], version=9, uid="uid-2"), at(4))
+    assert not standby.is_leader(at(4))
+    assert standby.acts_at(at(4)) == 4 + TTL
+
+
+def test_a_create_that_is_answered_after_another_was_seen_is_no_reason_to_act_at_once() -> None:
+    standby = watching()
+    talk = attempt(standby).absent(at(1))
+    standby.observe(lease("b", version=3, renewed=1), at(2))
+    talk.found(as_stored(talk.request, version=5, uid="uid-3"), at(3))
+    assert not standby.is_leader(at(3))
+    assert standby.acts_at(at(3)) == 3 + TTL
+
+
+def test_a_leader_whose_lease_is_deleted_makes_another_at_once_and_leads_on() -> None:
+    leading, stored = leader()
+    talk = attempt(leading).found(stored, at(4)).conflict(at(4)).absent(at(5))
+    talk.found(as_stored(talk.request, version=9, uid="uid-2"), at(6))
+    assert leading.is_leader(at(6))
+    assert leading.acts_at(at(6)) == 5 + BELIEF / 3
+
+
+@pytest.mark.parametrize(("uid", "version"), [("uid-1", None), (None, 1)])
+def test_a_take_over_that_shows_late_is_no_create_whatever_a_server_does_not_give(
+    uid: str | None, version: int | None
+) -> None:
+    standby = watching()
+    talk = attempt(standby).found(lease(None, uid=uid, version=version), at(0))
+    taken = talk.written
+    talk.failed(at(1))
+    standby.observe(lease("b", uid=uid, version=2, renewed=1), at(2))
+    standby.observe(Found(replace(taken, resource_version="3")), at(3))
+    assert standby.acts_at(at(3)) == 3
 
 
 # Who leads, and whether there may be something to release.
@@ -961,9 +1079,10 @@ def test_a_lease_with_a_strategy_is_left_alone_for_ever(holder: str | None) -> N
     assert standby.acts_at(at(100)) == float("inf")
     assert standby.compose_claim(at(100)) is None
     assert standby.holder(at(100)) == holder
-    warning = standby.take_warning()
-    assert warning is not None
-    assert "'S'" in warning
+    assert standby.take_warning() == (
+        "it is left alone: its spec.strategy is 'S', so that Kubernetes"
+        " itself appoints its holder; use another lease_name"
+    )
     standby.observe(lease(holder, strategy="S", version=2, renewed=1), at(1))
     assert standby.take_warning() is None
 
