@@ -86,6 +86,8 @@ def _play_all(
             some, found = chunk.result()
             figures += some
             violating += found
+            for seed in found:
+                say(f"seed {seed} violates an invariant")
             if time.monotonic() > told_at + _TOLD_EVERY:
                 told_at = time.monotonic()
                 say(_told(figures, began))

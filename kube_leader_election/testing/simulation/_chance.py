@@ -11,6 +11,9 @@ from ._schedule import Fault, Happening, OnEvent, OnRequest, Replica, Rules, Sch
 
 # Two clocks that each run up to 1 % wrong are covered by the margin of what is believed.
 COVERED_RATE, UNCOVERED_RATE = 0.01, 0.05
+# In seconds. Among those who see no less of a time a lock must declare so much skew, and an elector
+# have a deadline so much shorter.
+COVERS_WHOLE_SECONDS = 1.0
 # In seconds: a year, which is nothing to those who trust no wall clock.
 _FAR = 3.2e7
 _STATUSES = (409, 429, 500, 503, 504)
@@ -44,6 +47,8 @@ class _Chance:
         kinds = [What.CRASH, What.RENAMED, What.PAUSE, What.LEAVE, What.GIVE_UP, What.WALL_JUMP]
         kinds += [What.WATCH_ENDS, What.WATCH_STALLS, What.OUTAGE, What.LABEL, What.INTRUDE]
         self._mixed = dice.random() < 0.2
+        if self._mixed and self._skew is not None:
+            self._skew = COVERS_WHOLE_SECONDS
         self._restores = not self._mixed and self._skew is None and dice.random() < 0.05
         self._deletes = not self._mixed and not self._restores and dice.random() < 0.25
         self._kinds = (
@@ -62,7 +67,7 @@ class _Chance:
     def _replica(self, name: str) -> Replica:
         dice, rules = self._dice, self._rules()
         ttl = self._ttl if self._deletes or dice.random() < 0.7 else dice.randint(3, 6)
-        longest = 0.98 * ttl - (self._skew or 0.0) - (1.0 if self._mixed else 0.0)
+        longest = 0.98 * ttl - (self._skew or 0.0) - (COVERS_WHOLE_SECONDS if self._mixed else 0.0)
         deadline = max(1.0, longest * dice.choice((1.0, 1.0, 0.8)))
         return Replica(
             rules,
@@ -81,6 +86,8 @@ class _Chance:
     def _rules(self) -> Rules:
         if self._mixed and self._dice.random() < 0.4:
             return self._dice.choice((Rules.CLIENT_GO, Rules.WALL_CLOCK)[: 1 + bool(self._skew)])
+        if self._mixed and self._skew is None:
+            return Rules.ELECTOR
         return self._dice.choice((Rules.LOCK, Rules.ELECTOR, Rules.ELECTOR))
 
     def _rate(self) -> float:

@@ -8,9 +8,11 @@ from datetime import datetime
 
 from kube_leader_election._core.attempt import LeaseLockResult
 from kube_leader_election._core.messages import (
+    Absent,
     Answer,
     Conflict,
     Create,
+    Deleted,
     Failed,
     Found,
     Instant,
@@ -68,7 +70,7 @@ class Dossier:
         self._claims: dict[datetime | None, _Claim] = {}
         self._times: set[datetime | None] = set()
         self._release_bases: set[str | None] = set()
-        self._has_seen = self._is_absent = False
+        self._has_seen = self._is_absent = self._was_told_of_absence = False
         self._absent_since = self._may_create_until = -math.inf
         self._longest_duration = process.timing.lease_ttl
         self._term: Term | None = None
@@ -121,12 +123,15 @@ class Dossier:
             self._longest_duration = max(self._longest_duration, duration)
         elif isinstance(what, Conflict):
             self._has_seen, self._is_absent = True, False
+        elif isinstance(what, (Absent, Deleted)):
+            self._was_told_of_absence = True
 
     def learnt(self) -> None:
         """It has taken in what it heard."""
+        told, self._was_told_of_absence = self._was_told_of_absence, False
         if self.process.candidate.lease is not None:
             self._is_absent = False
-        elif not self._is_absent:
+        elif told and not self._is_absent:
             now = self.process.look().monotonic
             self._is_absent, self._absent_since = True, now
             if self._ends_at > now:

@@ -85,7 +85,8 @@ def _simpler(thing: _T, plain: Mapping[str, Any]) -> Iterator[_T]:
             yield replace(thing, **{name: value})
     for field in fields(thing):
         value = getattr(thing, field.name)
-        if isinstance(value, float) and field.name not in _KEPT:
+        is_plain = value == plain.get(field.name, math.nan)
+        if isinstance(value, float) and not is_plain and field.name not in _KEPT:
             for digits in _DIGITS:
                 shorter: Any = math.trunc(value * 10**digits) / 10**digits
                 if shorter != value:
