@@ -107,6 +107,11 @@ def told(server: Server) -> list[str]:
     return [line for line in lines if line not in _OF_A_CLOCK_THAT_IS_MOVED]
 
 
+def told_of_terms(server: Server) -> list[str]:
+    """What was logged of terms, and of nothing else"""
+    return [line for line in told(server) if line.startswith("'")]
+
+
 def assert_told(server: Server, lines: list[str]) -> None:
     """This was logged, or will be soon"""
     wait_until(lambda: len(told(server)) >= len(lines))
