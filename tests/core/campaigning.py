@@ -217,6 +217,7 @@ class Elector:
     timing: ElectorTiming = field(default_factory=timing)
     parties: frozenset[Party] = frozenset()
     watches: bool = True
+    wall_ends_term: bool = False
     rate: float = 1.0
     jitter: Callable[[], float] = lambda: 0.5
     fate: Callable[[Request], Fate] = lambda _: Fate()
@@ -227,7 +228,13 @@ class Elector:
     overrun: float = 0.0  # an attempt that is not answered fails so much after its deadline
 
     def __post_init__(self) -> None:
-        self.candidate = Candidate(self.name, self.timing, adopts=False, heeds_strategy=True)
+        self.candidate = Candidate(
+            self.name,
+            self.timing,
+            adopts=False,
+            heeds_strategy=True,
+            wall_ends_term=self.wall_ends_term,
+        )
         self.campaign = Campaign(
             self.candidate,
             self.timing,

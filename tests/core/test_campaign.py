@@ -6,12 +6,21 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from kube_leader_election._core.messages import Absent, Conflict, Found, Request, WatchEnded
+from kube_leader_election._core.messages import (
+    Absent,
+    Conflict,
+    Found,
+    Instant,
+    Read,
+    Request,
+    WatchEnded,
+)
 from kube_leader_election._core.news import (
     LeaderState,
     News,
@@ -230,6 +239,24 @@ def test_a_leader_that_is_asked_to_wait_has_one_last_attempt_before_its_deadline
     leader.fate = lambda _: refused(429, retry_after=asked)
     world.run(9.999)
     assert [at for at, _ in leader.kinds(0.001)] == starts
+
+
+def test_a_leader_that_is_asked_to_wait_at_the_end_of_its_term_tries_as_soon_as_without_it() -> (
+    None
+):
+    world, leader = leading()
+    slow = Fate(arrives_after=1.6, answer=refused(429, retry_after=60).answer)
+    leader.fate = lambda _: slow if world.now > 7 else refused(503)
+    world.run(9.999)
+    starts = [3.333333, 5.333333, 7.333333, 9.333333]
+    assert [at for at, _ in leader.kinds(0.001)] == starts
+
+
+def test_a_leader_whose_machine_slept_acts_when_its_term_ends_by_the_wall_clock() -> None:
+    world, leader = leading(wall_ends_term=True)
+    world.run(1)
+    slept = Instant(1.0, leader.clock().utc + timedelta(seconds=7.5))
+    assert leader.campaign.acts_at(slept) == pytest.approx(D - 7.5)
 
 
 def test_a_foreign_edit_of_the_lease_costs_a_leader_nothing_but_a_version() -> None:
@@ -694,6 +721,35 @@ def test_an_attempt_that_was_given_up_makes_no_further_request_whatever_it_is_an
     assert leader.finished_at == pytest.approx(D / 3 + 1.8)
 
 
+def test_a_release_has_the_time_of_a_whole_attempt() -> None:
+    world, leader = leading(timing=timing(renew_deadline=8.0))
+    world.run(1)
+    leader.fate = lambda _: LOST
+    leader.stop()
+    world.run(10)
+    assert leader.sent[-1].deadline_at == pytest.approx(1 + 8 / 5)
+    assert leader.finished_at == pytest.approx(1 + 8 / 5)
+
+
+def test_an_attempt_given_up_while_it_reads_makes_way_for_the_release_once_that_is_answered() -> (
+    None
+):
+    world, leader = leading(watches=False, hangs=True)
+    world.run(3)
+    assert world.server.record is not None
+    world.server.put(world.server.record)
+    leader.fate = lambda request: late(0.9) if isinstance(request, Read) else Fate()
+    world.run(3.5)
+    leader.stop()
+    world.run(4.6)
+    assert leader.gave_up == [4.5]
+    leader.fate = lambda _: Fate()
+    world.run(20)
+    kinds = [kind for _, kind in leader.kinds(3)]
+    assert kinds == ["renew", "read", "release", "read", "release"]
+    assert leader.finished_at == pytest.approx(D / 3 + 1.8)
+
+
 @pytest.mark.parametrize("stopped_at", [3.4, 4.0, 5.2])
 @pytest.mark.parametrize("hangs", [True, False])
 def test_a_stop_is_over_within_one_attempt_s_time_whatever_hangs(
@@ -905,6 +961,30 @@ def test_work_of_an_earlier_term_ends_nothing() -> None:
     assert leader.news_of(TermStopping) == []
 
 
+@pytest.mark.parametrize("last", Party)
+def test_a_late_word_of_an_earlier_term_finishes_nothing_of_the_term_that_it_leads_in(
+    last: Party,
+) -> None:
+    world, leader = leading(parties=BOTH)
+    ends = [leader.callbacks_ended, leader.work_ended]
+    if last is Party.CALLBACKS:
+        ends.reverse()
+    world.server.put(held(None))
+    world.run(0.5)
+    leader.work_ended()
+    leader.callbacks_ended()
+    world.run(1)
+    assert ordinals(leader) == [1, 2]
+    leader.stop()
+    leader.work_ended(1)
+    leader.callbacks_ended(1)
+    for second, end in enumerate(ends, 2):
+        world.run(second)
+        assert leader.is_leader()
+        end(2)
+    assert leader.kinds(2) == [(3.0, "release")]
+
+
 def test_work_that_is_abandoned_ends_the_election_and_is_waited_for_no_more() -> None:
     world, leader = leading(parties=WORK)
     world.run(5)
@@ -1033,7 +1113,8 @@ def test_the_end_of_work_is_overdue_after_the_end_of_its_term_until_it_comes() -
     assert leader.campaign.stuck_since() == math.inf
 
 
-def test_a_defect_of_the_conversation_is_not_taken_for_a_failed_attempt() -> None:
+@pytest.mark.parametrize("where", ["compose_claim", "take_in"])
+def test_a_defect_of_the_conversation_is_not_taken_for_a_failed_attempt(where: str) -> None:
     world, leader = leading()
     world.run(3)
     defect = RuntimeError("a defect")
@@ -1041,7 +1122,7 @@ def test_a_defect_of_the_conversation_is_not_taken_for_a_failed_attempt() -> Non
     def broken(*_: object, **__: object) -> None:
         raise defect
 
-    leader.candidate.take_in = broken  # type: ignore[method-assign]
+    setattr(leader.candidate, where, broken)
     with pytest.raises(RuntimeError) as caught:
         world.run(5)
     assert caught.value is defect

@@ -203,7 +203,9 @@ def test_what_the_candidate_warns_of_is_told_once() -> None:
     scene.begin(0)
     scene.news(0)
     scene.me.observe(lease("a", version=9, renewed=1), at(1))
-    assert [type(each) for each in scene.news(1)][-1] is Warned
+    warned = scene.news(1)[-1]
+    assert isinstance(warned, Warned)
+    assert "holder_id 'a'" in warned.text
     assert scene.news(2) == []
 
 
@@ -240,6 +242,15 @@ def test_failures_of_one_status_and_different_causes_are_told_apart() -> None:
     assert told == [1, 1, 0, 1]
 
 
+def test_failures_of_one_status_and_different_types_are_told_apart() -> None:
+    reporter = Scene().reporter
+    errors = [Trouble("x"), OSError("x"), OSError("y"), Trouble("y")]
+    for error in errors:
+        reporter.attempt_failed(error, None)
+    told = list(reporter.news(at(0), leaving=False, stopping=False))
+    assert told == [Troubled(error) for error in errors[:2]]
+
+
 def test_an_outage_is_one_line_and_its_error_comes_along() -> None:
     world = World()
     elector = Elector(world)
@@ -248,6 +259,15 @@ def test_an_outage_is_one_line_and_its_error_comes_along() -> None:
     elector.fate = lambda _: Fate(answer=Failed(error, 503))
     world.run(100)
     assert elector.news_of(Troubled) == [Troubled(error)]
+
+
+def test_an_outage_that_becomes_another_is_told_twice() -> None:
+    world = World()
+    elector = Elector(world)
+    world.run(5)
+    elector.fate = lambda _: refused(503) if world.now < 25 else refused(403)
+    world.run(60)
+    assert [str(told.error) for told in elector.news_of(Troubled)] == ["503", "403"]
 
 
 def test_each_of_two_outages_is_told() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from time import tzset
 from typing import Any
 
 import pytest
@@ -150,14 +152,26 @@ def test_a_free_lease_may_have_any_times() -> None:
 
 @pytest.mark.parametrize("holder", [1, True, ["b"], {"name": "b"}, b"b", object()])
 def test_a_holder_that_is_no_text_is_never_taken_for_a_free_lease(holder: object) -> None:
-    with pytest.raises(UnreadableLeaseError):
+    with pytest.raises(UnreadableLeaseError) as caught:
         held(holderIdentity=holder)
+    assert str(caught.value) == f"spec.holderIdentity is a {type(holder).__name__}, not a string"
 
 
-@pytest.mark.parametrize("lease", [None, [], "lease", 3, {"spec": []}, {"metadata": "x"}])
-def test_what_is_no_lease_is_an_error(lease: Any) -> None:
-    with pytest.raises(UnreadableLeaseError):
+@pytest.mark.parametrize(
+    ("lease", "said"),
+    [
+        (None, "it is a NoneType, not a Lease"),
+        ([], "it is a list, not a Lease"),
+        ("lease", "it is a str, not a Lease"),
+        (3, "it is a int, not a Lease"),
+        ({"spec": []}, "spec is a list, not an object"),
+        ({"metadata": "x"}, "metadata is a str, not an object"),
+    ],
+)
+def test_what_is_no_lease_is_an_error_that_says_what_it_is(lease: Any, said: str) -> None:
+    with pytest.raises(UnreadableLeaseError) as caught:
         read_lease(lease, lease_ttl=15)
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize(
@@ -173,6 +187,7 @@ def test_what_is_no_lease_is_an_error(lease: Any) -> None:
         ("1\n", None),
         ("1_0", None),
         ("\u0661", None),
+        ("1\u0661", None),
         ("abc", None),
         ("9" * 5000, None),
         ("", None),
@@ -303,6 +318,24 @@ def test_a_free_lease_is_written_with_an_empty_holder() -> None:
 
 def test_a_time_that_is_not_there_is_written_as_null() -> None:
     assert micro_time(None) is None
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "XYZ-10")
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_a_time_is_written_and_read_in_utc_wherever_the_machine_is() -> None:
+    assert micro_time(NOON.astimezone()) == micro_time(NOON) == NOON_TEXT
+    for text in (NOON_TEXT, "2024-01-01T12:00:00", "2024-01-01T14:00:00+02:00"):
+        renewed = held(renewTime=text).renew_time
+        assert renewed is not None
+        assert (renewed, renewed.utcoffset()) == (NOON, timedelta(0))
 
 
 @given(st.datetimes(timezones=st.just(timezone.utc)))

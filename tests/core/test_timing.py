@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kube_leader_election._core.timing import (
+    _ROUNDING,
+    CLOCK_RATE_MARGIN,
+    RETRY_JITTER,
     ElectorTiming,
     Timing,
     belief_after,
@@ -68,13 +71,39 @@ def test_less_than_a_second_for_an_attempt_is_fragile(
 
 @pytest.mark.parametrize(
     ("ttl", "skew", "fragile"),
-    [(9, 0.0, True), (10, 0.0, False), (8, 0.02, False), (8, None, False)],
+    [
+        (9, 0.0, True),
+        (10, 0.0, False),
+        (8, 0.009, True),
+        (8, 0.011, False),
+        (8, (0.1 - 8 * (1 - CLOCK_RATE_MARGIN) / 2) / 2, False),
+        (8, None, False),
+    ],
 )
 def test_wall_clocks_that_may_hardly_differ_are_fragile(
     ttl: int, skew: float | None, fragile: bool
 ) -> None:
     lock = timing(lease_ttl=ttl, max_clock_skew=skew, call_timeout=1)
     assert bool(list(lock.warnings())) == fragile
+
+
+def test_what_is_fragile_is_said_with_its_numbers() -> None:
+    lock = timing(lease_ttl=8, max_clock_skew=0.005, call_timeout=0.5)
+    attempt, clocks = lock.warnings()
+    assert attempt == (
+        "one attempt has only 0.50 s to reach the API server; a longer lease_ttl or call_timeout"
+        " makes slow answers survivable"
+    )
+    assert clocks == (
+        "wall clocks that differ by more than 0.090 s let two replicas lead: 0.01 * lease_ttl (8)"
+        " + 2 * max_clock_skew (0.005); declare the skew, or trust no wall clock (None)"
+    )
+    [deadline] = elector(renew_deadline=14.0000012).warnings()
+    assert deadline == (
+        "renew_deadline (14.000001) is more than 13.7 s: 0.98 * lease_ttl (15) - max_clock_skew (0)"
+        " - 1; candidates that see renewTime in whole seconds, as client-go's do, may take the"
+        " Lease while this one still leads"
+    )
 
 
 # Electors
@@ -175,6 +204,13 @@ def test_a_deadline_of_a_retry_period_and_a_fifth_is_refused_and_a_hundredth_mor
     least = Fraction(12, 10) * period
     assert retry_period_rule(float(period), float(least)) is not None
     assert retry_period_rule(float(period), float(least + Fraction(1, 100))) is None
+
+
+def test_what_is_off_a_bound_by_rounding_alone_is_taken() -> None:
+    assert renew_deadline_rule(belief_after(15, None) + _ROUNDING, 15, None) is None
+    assert retry_period_rule(2.0, RETRY_JITTER * 2.0 + _ROUNDING) is None
+    safe = belief_after(15, None) - 1
+    assert list(elector(renew_deadline=safe + _ROUNDING).warnings()) == []
 
 
 @pytest.mark.parametrize(("value", "taken"), [(0, True), (0.0, True), (1e9, True), (-0.001, False)])

@@ -129,6 +129,17 @@ def test_after_errors_the_watch_is_opened_less_and_less_often_and_that_is_said_o
     assert len(elector.news_of(Polled)) == 1
 
 
+def test_two_errors_of_the_watch_one_after_the_other_are_said() -> None:
+    endings = [Trouble("first"), Trouble("second")]
+    world, elector = standby()
+    world.run(5)
+    for error in endings:
+        world.run(world.now + 1)
+        end(elector, WatchEnded(error))
+    world.run(60)
+    assert elector.news_of(Polled) == [Polled(endings[1])]
+
+
 def test_a_single_error_of_the_watch_is_not_worth_a_word() -> None:
     world, elector = standby()
     world.run(5)
@@ -167,6 +178,16 @@ def test_a_refusal_of_the_watch_is_said_once_whatever_came_before(
     world.run(600)
     told = elector.news_of(Polled)
     assert [each.reason for each in told] == [refusal.error]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_single_refusal_of_the_watch_is_said_at_once(status: int) -> None:
+    refusal = WatchEnded(Trouble(str(status)), status=status)
+    world, elector = standby()
+    world.run(5)
+    end(elector, refusal)
+    world.run(5)
+    assert elector.news_of(Polled) == [Polled(refusal.error or "")]
 
 
 @pytest.mark.parametrize("before", [[ENDED, BROKEN, ENDED], [ENDED] * 5])
@@ -315,6 +336,17 @@ def test_after_a_failure_the_watch_is_not_relied_on_before_it_has_told_something
     assert reads(elector, 15.001) == []
 
 
+def test_after_a_failure_a_watch_is_relied_on_as_soon_as_it_has_told_something() -> None:
+    world, elector = standby()
+    world.run(5)
+    end(elector, BROKEN)
+    world.run(5.6)
+    assert elector.watch is not None
+    world.server.put(held("x", duration=1000, renewed=5.6))
+    world.run(100)
+    assert reads(elector) == []
+
+
 def test_after_a_bookmark_too_the_watch_is_relied_on_again() -> None:
     world, elector = standby()
     end(elector, BROKEN)
@@ -383,6 +415,27 @@ def test_a_standby_s_stalled_watch_is_closed_and_opened_from_the_last_version_to
     world.server.put(held(None))
     world.run(33)
     assert elector.is_leader()
+
+
+def test_a_watch_that_stalls_time_and_again_is_said_to() -> None:
+    world, elector = standby(duration=20)
+    elector.watch_delay = lambda: 1000.0
+    world.run(5)
+    end(elector, ENDED)
+    world.run(60)
+    assert elector.news_of(Polled) == [Polled("its watch stalls")]
+
+
+@pytest.mark.parametrize("version", [1, 6])
+def test_a_watch_from_before_there_was_a_lease_is_stalled_if_it_does_not_tell_of_one(
+    version: int,
+) -> None:
+    watching = Watching(timing(), enabled=True, jitter=lambda: 0.5)
+    watching.answered(None, at(0))
+    assert watching.step(at(0)) == OpenWatch(None)
+    watching.told(WatchOpened(), at(0))
+    watching.answered(lease("x", version=version).record, at(1))
+    assert watching.acts_at() == 1 + Q
 
 
 def test_further_answers_do_not_put_the_end_of_a_stalled_watch_off() -> None:
