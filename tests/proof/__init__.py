@@ -1,0 +1,1 @@
+"""What is shown of the core by exploring it to the end."""
