@@ -106,8 +106,9 @@ class Dossier:
             self._claims[request.record.renew_time] = _Claim(now.monotonic)
 
     def committed(self, write: Write) -> None:
-        """A write of its own is stored: nobody else's came after its last one but before this."""
-        self.is_disturbed = False
+        """A write of its own is stored; nobody else's came between it and what it replaces."""
+        if isinstance(write, Replace):
+            self.is_disturbed = False
         claim = self._claims.get(write.record.renew_time)
         if claim is not None:
             claim.is_committed = True
