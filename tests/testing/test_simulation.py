@@ -161,8 +161,9 @@ def forget_to_wait_after_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
 def believe_from_the_answer_on(monkeypatch: pytest.MonkeyPatch) -> None:
     confirm = core.Candidate._confirm
 
-    def mistaken(self: Any, sent: Any, record: Any, now: Any) -> None:
-        confirm(self, replace(sent, anchor=now) if sent.era is self._era else sent, record, now)
+    def mistaken(self: Any, sent: Any, record: Any, now: Any, *, is_news: bool) -> None:
+        later = replace(sent, anchor=now)
+        confirm(self, later, record, now, is_news=is_news)
 
     monkeypatch.setattr(core.Candidate, "_confirm", mistaken)
     writes = OwnWrites.confirm
