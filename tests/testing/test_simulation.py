@@ -229,7 +229,7 @@ def test_a_story_tells_who_contends_what_happens_and_who_leads() -> None:
     )
     for line in (
         "a: LeaderElector",
-        "b: LeaderElector, starts_at 1.0",
+        "b: LeaderElector, starts_at 1",
         "request 2 of a: arrives after 0.01 s, its answer lost",
         "request 0 of b: lost",
         "request 1 of b: answered 503",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from ._chronicle import Chronicle, Entry, chronicle_of
 from ._schedule import OnEvent, OnRequest, Replica, Schedule
 
-_PLAIN = {field.name: field.default for field in fields(Replica)}
+_PLAIN = {each.name: each.default for each in fields(Replica) if each.default is not MISSING}
 
 
 def story(schedule: Schedule) -> str:
@@ -23,9 +23,8 @@ def story(schedule: Schedule) -> str:
 
 def _beginning(schedule: Schedule) -> Iterator[str]:
     for replica in schedule.replicas:
-        odd = {name: getattr(replica, name) for name in _PLAIN}
-        told = [f"{name} {value}" for name, value in odd.items() if value != _PLAIN[name]]
-        told = [each for each in told if not each.startswith(("rules ", "name "))]
+        odd = [name for name in _PLAIN if getattr(replica, name) != _PLAIN[name]]
+        told = [f"{name} {_short(getattr(replica, name))}" for name in odd]
         yield f"{replica.name}: {', '.join([replica.rules.value, *told])}"
     for fault in schedule.faults:
         if isinstance(fault, OnRequest):
@@ -54,3 +53,7 @@ def _middle(chronicle: Chronicle) -> Iterator[str]:
 
 def _who(entry: Entry) -> str:
     return entry.process.replica.name if entry.process else "server"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
