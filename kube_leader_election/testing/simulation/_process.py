@@ -51,12 +51,13 @@ class Place:
         dice: random.Random,
         requests: dict[int, OnRequest],
         events: dict[int, OnEvent],
+        number: int,
     ) -> None:
         self.world = world
         self.server = server
         self.replica = replica
         self.dice = dice
-        self.clocks = Clocks(world, rate=replica.rate, ahead=replica.ahead)
+        self.clocks = Clocks(world, rate=replica.rate, ahead=replica.ahead, number=number)
         self._requests = requests
         self._events = events
         self.sent = self._told = 0

@@ -113,6 +113,7 @@ class Run:
             random.Random(f"{self.schedule.seed}/{replica.name}"),
             {fault.number: fault for fault in own if isinstance(fault, OnRequest)},
             {fault.number: fault for fault in own if isinstance(fault, OnEvent)},
+            self.schedule.replicas.index(replica),
         )
 
     def _start(self, replica: Replica, holder_id: str | None = None) -> None:

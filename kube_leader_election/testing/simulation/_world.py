@@ -14,6 +14,8 @@ from kube_leader_election.testing._clock import START
 # What a time may be off after a multiplication and a division.
 _ROUNDING = 1e-9
 
+_MICROSECONDS_APART = 1e-5
+
 Act = Callable[[], object]
 
 
@@ -50,8 +52,10 @@ class World:
 class Clocks:
     """Both of one machine: one runs at `rate`; that on the wall is kept, `ahead` of true time."""
 
-    def __init__(self, world: World, *, rate: float, ahead: float) -> None:
+    def __init__(self, world: World, *, rate: float, ahead: float, number: int) -> None:
+        """No two walls show one microsecond at the same time, whose `number` is not the same."""
         self._world = world
+        self._apart = number * _MICROSECONDS_APART
         self.rate = rate
         self.ahead = ahead
         self._seen: tuple[float, float, Instant] | None = None
@@ -60,7 +64,7 @@ class Clocks:
         """Return what they show now."""
         now, ahead = self._world.now, self.ahead
         if self._seen is None or self._seen[:2] != (now, ahead):
-            wall = START + timedelta(seconds=now + ahead)
+            wall = START + timedelta(seconds=now + ahead + self._apart)
             self._seen = now, ahead, Instant(now * self.rate, wall)
         return self._seen[2]
 
