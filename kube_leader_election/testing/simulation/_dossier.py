@@ -141,7 +141,10 @@ class Dossier:
 
     def believed_no_more(self) -> None:
         """It does not lead now."""
-        self._ends_at = min(self._ends_at, self.process.look().monotonic)
+        now = self.process.look().monotonic
+        if isinstance(self.process, LockProcess) and not self.process.is_over:
+            self._check_cause(now)  # that of an elector when it is told
+        self._ends_at = min(self._ends_at, now)
 
     def believed(self, term: Term, now: Instant, version: int) -> bool:
         """It leads in this term, and the Lease is of this version; whether the term is new."""
@@ -185,6 +188,8 @@ class Dossier:
         ):
             self._broken(11, f"{news} was told after {self._told}")
         self._told = news
+        if isinstance(news, TermBegan):
+            self.is_leaving = False  # it had given its term up, and leads again
         if isinstance(news, TermEnded):
             self._check_end()
             if self.is_leaving:
@@ -243,7 +248,11 @@ class Dossier:
         late = now - max(self._ends_at, process.stood_until())
         if late > TOLD_WITHIN:
             self._broken(11, f"the end of a term was told {late:.3f} s late")
-        is_asked = self.is_leaving or self.is_disturbed or self._is_absent
+        self._check_cause(now)
+
+    def _check_cause(self, now: float) -> None:
+        """A term that is over at `now` has lapsed, or there is a reason for its end."""
+        is_asked = self.is_leaving or self.is_disturbed
         if now < self._ends_at - ROUNDING and not is_asked:
             self._broken(10, "a term has ended by what was older than its own write")
 
