@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from ._bounds import Bounds, bounds
 from ._clock import Clock
 from ._core.attempt import LeaseLockResult
 from ._core.record import LeaseRecord
@@ -32,6 +33,7 @@ from ._typed import LeaseApi
 
 __all__ = [
     "AcquireLeaseError",
+    "Bounds",
     "Clock",
     "CreateLeaseError",
     "Event",
@@ -51,6 +53,7 @@ __all__ = [
     "NotLeadingError",
     "ReleaseLeaseError",
     "RenewLeaseError",
+    "bounds",
     "current_namespace",
     "only_leader",
 ]
