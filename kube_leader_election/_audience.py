@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator
 
 from ._calls import Calls
@@ -18,11 +17,12 @@ from ._core.news import (
 )
 from ._events import Trigger
 from ._failure import LeaseName
+from ._inbox import Inbox
 from ._leadership import Leadership
 from ._teller import Teller
 from ._telling import log_end, log_start, logger
 
-Runner = queue.SimpleQueue["Leadership | None"]
+Runner = Inbox["Leadership | None"]
 
 
 class View:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from signal import Signals
@@ -15,7 +14,6 @@ from ._core.news import LeaderState
 from ._core.timing import elector_timing
 from ._election import Election
 from ._errors import InvalidParamsError, LeaderElectionError, NotLeadingError
-from ._events import get
 from ._failure import LeaseName
 from ._leadership import Leadership
 from ._params import LeaderElectorParams, check_namespace
@@ -167,7 +165,7 @@ class LeaderElector:
             outside of the main thread. Nothing was started.
         :raises LeaderElectionError: our thread died, of a defect that it has logged.
         """
-        runner: Runner = queue.SimpleQueue()
+        runner: Runner = Runner()
         election = self._election()
         with handled(stop_on, election.stop):
             try:
@@ -230,7 +228,7 @@ class LeaderElector:
     def _work(
         self, election: Election, runner: Runner, work: Callable[[Leadership], object]
     ) -> None:
-        while (leadership := get(runner)) is not None:
+        while (leadership := runner.get()) is not None:
             failed = election.is_working = True
             try:
                 work(leadership)

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import queue
 from contextlib import suppress
-from typing import TypeVar
 
-T = TypeVar("T")
-
-# In seconds. CPython handles a signal that comes right before a wait begins only after it.
-LONGEST_WAIT = 1.0
-
-
-def get(waiting: queue.SimpleQueue[T], timeout: float | None = None) -> T:
-    """Return the next item; a signal is handled soon, whenever it comes.
-
-    :raises queue.Empty: none has come within `timeout` seconds.
-    """
-    left = timeout
-    while left is None or left > LONGEST_WAIT:
-        with suppress(queue.Empty):
-            return waiting.get(timeout=LONGEST_WAIT)
-        left = None if left is None else left - LONGEST_WAIT
-    return waiting.get(timeout=max(0.0, left))
+from ._inbox import Inbox
 
 
 class Event:
-    """As a `threading.Event` that only the library sets. Thread-safe, without a lock.
+    """As a `threading.Event` that only the library sets. Thread-safe.
 
-    So a signal handler may ask for it, and for what leads to it, while the thread that the
-    handler interrupts waits for it: a lock would be that thread's own.
+    It holds no lock, so that a signal handler may ask for it, and for what leads to it, while the
+    thread that the handler interrupts waits for it: a lock would be that thread's own.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiting: list[queue.SimpleQueue[None]] = []
+        self._waiting: list[Inbox[None]] = []
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -42,12 +25,12 @@ class Event:
 
     def wait(self, timeout: float | None = None) -> bool:
         """It has happened, or `timeout` seconds are over; return whether it has happened."""
-        waiting: queue.SimpleQueue[None] = queue.SimpleQueue()
+        waiting: Inbox[None] = Inbox()
         self._waiting.append(waiting)
         try:
             if not self._is_set:
                 with suppress(queue.Empty):
-                    get(waiting, timeout)
+                    waiting.get(timeout)
         finally:
             self._waiting.remove(waiting)
         return self._is_set

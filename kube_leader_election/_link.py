@@ -11,6 +11,7 @@ from typing import Any
 
 import urllib3
 
+from ._inbox import Inbox
 from ._wire import Wire, clear_frames, left
 
 MAX_BODY_BYTES = 2 * 1024 * 1024  # of a Lease some 500; etcd takes no request above 1.5 MiB
@@ -49,7 +50,7 @@ class Link:
         )
         self._wire = Wire(api_client, host)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Response | BaseException] = queue.SimpleQueue()
+        self._answers: Inbox[Response | BaseException] = Inbox()
 
     @property
     def host(self) -> str:
@@ -65,7 +66,7 @@ class Link:
         if self.thread.ident:
             self._requests.put(request)
             try:
-                answer = self._answers.get(timeout=left(request.deadline_at))
+                answer = self._answers.get(left(request.deadline_at))
             except queue.Empty:
                 raise TimeoutError("no answer") from None
         else:

@@ -15,6 +15,7 @@ from ._core.news import News
 from ._core.timing import ElectorTiming
 from ._core.watching import CloseWatch, OpenWatch
 from ._failure import LeaseName
+from ._inbox import Inbox
 from ._requests import Requests
 from ._store import Store
 from ._telling import logger
@@ -57,7 +58,7 @@ class Supervisor:
         self._tell = tell
         is_ours = isinstance(clock, SystemClock)
         self._longest_nap = LONGEST_NAP if is_ours else LONGEST_NAP_ON_ANOTHER_CLOCK
-        self._inbox: queue.SimpleQueue[Callable[[Instant], object]] = queue.SimpleQueue()
+        self._inbox: Inbox[Callable[[Instant], object]] = Inbox()
         self._requests = Requests(
             store, target, monotonic=clock.monotonic, deliver=self._deliver_answer
         )
@@ -122,7 +123,7 @@ class Supervisor:
         nap = min(max(0.0, self._campaign.acts_at(now) - now.monotonic), self._longest_nap)
         self._overdue_at = min(now.monotonic + nap, self._campaign.stuck_since())
         with suppress(queue.Empty):
-            call = self._inbox.get(timeout=nap)
+            call = self._inbox.get(nap)
             call(look_at(self._clock))
 
     def _tell_news(self, now: Instant) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from kube_leader_election._inbox import Inbox
+
 from ._replicas import Event, Replicas, started
 from ._say import say
 
@@ -43,7 +45,7 @@ class _EndedEarlyError(Exception):
 
 def _run(_: argparse.Namespace) -> int:
     # A handler that raised could do so anywhere, and leave a process: it only asks for the end.
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    events: Inbox[Event | None] = Inbox()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: events.put(None))
     from kube_leader_election.testing import ApiServer
@@ -77,9 +79,7 @@ class Narrator:
 class Demo:
     """What the replicas are told, and what they tell."""
 
-    def __init__(
-        self, replicas: Replicas, events: queue.SimpleQueue[Event | None], narrator: Narrator
-    ) -> None:
+    def __init__(self, replicas: Replicas, events: Inbox[Event | None], narrator: Narrator) -> None:
         self._replicas = replicas
         self._events = events
         self._narrator = narrator
@@ -131,7 +131,7 @@ class Demo:
         gives_up_at = time.monotonic() + PATIENCE
         while not condition():
             try:
-                event = self._events.get(timeout=0.1)
+                event = self._events.get(0.1)
             except queue.Empty:
                 self._check(gives_up_at)
                 continue

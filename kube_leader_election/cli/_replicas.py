@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
 import threading
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO
+
+from kube_leader_election._inbox import Inbox
 
 PATIENCE = 5.0  # in seconds, with a replica that was told to end
 
@@ -46,7 +47,7 @@ class Replicas:
 
 @contextmanager
 def started(
-    names: Sequence[str], arguments: Sequence[str], events: queue.SimpleQueue[Event | None]
+    names: Sequence[str], arguments: Sequence[str], events: Inbox[Event | None]
 ) -> Iterator[Replicas]:
     """Within the block a replica of each name contends, and what they tell comes to `events`.
 
@@ -91,7 +92,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _read(told: IO[bytes], events: queue.SimpleQueue[Event | None]) -> None:
+def _read(told: IO[bytes], events: Inbox[Event | None]) -> None:
     with told:
         for line in told:
             events.put(Event(**json.loads(line)))

@@ -58,7 +58,7 @@ class Subscription:
         self._since = since
         self._close = close
         self.closed = False
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: queue.Queue[Event | None] = queue.Queue()
 
     def put(self, event: Event) -> None:
         """Let `next` return the event if it is one of the selection, and late enough."""
@@ -69,7 +69,7 @@ class Subscription:
     def next(self, timeout: float) -> Event | None:
         """Return the next event, `None` where none came within `timeout` seconds."""
         try:
-            return self._events.get(timeout=max(0.0, timeout))
+            return self._events.get(timeout > 0, timeout)
         except queue.Empty:
             return None
 
