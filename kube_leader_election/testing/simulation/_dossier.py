@@ -28,13 +28,12 @@ from kube_leader_election._core.term import Term
 
 from ._elector import ElectorProcess
 from ._lock import LockProcess
+from ._process import OurProcess
 
 # For numbers that are sums of the same parts in another order.
 ROUNDING = 1e-6
 # The end of a term is told so soon, in seconds.
 TOLD_WITHIN = 0.05
-
-OurProcess = LockProcess | ElectorProcess
 
 
 class Violation(Exception):
@@ -146,9 +145,17 @@ class Dossier:
             self._check_cause(now)  # that of an elector when it is told
         self._ends_at = min(self._ends_at, now)
 
-    def believed(self, term: Term, now: Instant, version: int) -> bool:
-        """It leads in this term, and the Lease is of this version; whether the term is new."""
-        ends_at, before = term.ends_at(now), self._term
+    @property
+    def token(self) -> int | None:
+        """The token of the term in which it was seen to lead last."""
+        return self._term.token if self._term else None
+
+    def believed(self, version: int) -> bool:
+        """It leads; `version` is the Lease's. Return whether it is in a new term."""
+        now, term, before = self.process.look(), self.process.term(), self._term
+        if term is None:
+            return False
+        ends_at = term.ends_at(now)
         proofs = (each.composed_at for each in self._claims.values() if each.is_committed)
         proven_until = max(proofs, default=-math.inf) + self.process.timing.belief
         if ends_at > proven_until + ROUNDING:
@@ -197,7 +204,7 @@ class Dossier:
 
     def _check_gap(self) -> None:
         process = self.process
-        if isinstance(process, LockProcess) or len(process.attempts) == self._attempts:
+        if not isinstance(process, ElectorProcess) or len(process.attempts) == self._attempts:
             return
         self._attempts = len(process.attempts)
         failed = isinstance(self._last_answer, Failed)

@@ -9,20 +9,19 @@ from kube_leader_election._core.campaign import Attempt, Campaign, Conversation,
 from kube_leader_election._core.candidate import Candidate
 from kube_leader_election._core.messages import Answer, WatchEnded, WatchEvent
 from kube_leader_election._core.news import News, Party, TermBegan, TermStopping
-from kube_leader_election._core.term import Term
-from kube_leader_election._core.timing import elector_timing
+from kube_leader_election._core.timing import ElectorTiming, elector_timing
 from kube_leader_election._core.watching import CloseWatch, OpenWatch
 
-from ._process import Observer, Place, Process
+from ._process import Observer, OurProcess, Place
 from ._server import Watch
 
 
-class ElectorProcess(Process):
+class ElectorProcess(OurProcess):
     """Renews, watches and tells by itself; its work ends when it is told to, sooner or later."""
 
     def __init__(self, place: Place, name: str, observer: Observer) -> None:
         super().__init__(place, name, observer)
-        self.timing = elector_timing(
+        self.timing: ElectorTiming = elector_timing(
             lease_ttl=self.replica.lease_ttl,
             renew_deadline=self.replica.renew_deadline,
             retry_period=self.replica.retry_period,
@@ -48,16 +47,6 @@ class ElectorProcess(Process):
     def start(self) -> None:
         """Its threads run."""
         self._wake()
-
-    def term(self) -> Term | None:
-        """The term in which it leads."""
-        return self.candidate.term(self.look())
-
-    def believed_until(self) -> float:
-        """Return when its term is over."""
-        now = self.look()
-        term = self.candidate.term(now)
-        return self.place.clocks.true(term.ends_at(now)) if term else -math.inf
 
     def leave(self) -> None:
         """It is stopped."""

@@ -17,9 +17,7 @@ from kube_leader_election._core.messages import (
 from kube_leader_election._core.news import News
 
 from ._dossier import ROUNDING, Dossier, Violation
-from ._elector import ElectorProcess
-from ._lock import LockProcess
-from ._process import Process
+from ._process import OurProcess, Process
 from ._schedule import Happening
 from ._server import Server, Writer
 from ._world import World
@@ -68,7 +66,7 @@ class Judge:
         self._living = [each for each in self._living if not each.is_over]
         self._living.append(process)
         self._until[process] = -math.inf
-        if isinstance(process, LockProcess | ElectorProcess):
+        if isinstance(process, OurProcess):
             self._dossiers[process] = Dossier(process)
         if self.world.now < self._deleted_at + self._longest_belief:
             self._excuse()
@@ -155,10 +153,9 @@ class Judge:
             if term_seen is not None and term_seen.ends_at > self.world.now:
                 term_seen.ended_at = self.world.now
             return
-        term = process.term()
-        if dossier is not None and term is not None:
-            if dossier.believed(term, process.look(), self.server.version):
-                self.term_began(process, term.token, until)
+        if dossier is not None:
+            if dossier.believed(self.server.version):
+                self.term_began(process, dossier.token, until)
             self._current[process].ends_at = until
         for other in self._living:
             if other is not process and self._until[other] > self.world.now and other.believes():

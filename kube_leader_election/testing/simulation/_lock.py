@@ -15,16 +15,15 @@ from kube_leader_election._core.attempt import (
 )
 from kube_leader_election._core.candidate import Candidate
 from kube_leader_election._core.messages import Answer, Request
-from kube_leader_election._core.term import Term
 from kube_leader_election._core.timing import lock_timing
 
-from ._process import Observer, Place, Process
+from ._process import Observer, OurProcess, Place
 from ._server import Trouble
 
 Conversation = Generator[Request, Arrival, Any]
 
 
-class LockProcess(Process):
+class LockProcess(OurProcess):
     """Calls `try_acquire_or_renew` again and again, and `step_down` when it leaves."""
 
     def __init__(self, place: Place, name: str, observer: Observer) -> None:
@@ -43,16 +42,6 @@ class LockProcess(Process):
     def start(self) -> None:
         """It calls."""
         self._call()
-
-    def term(self) -> Term | None:
-        """The term in which it leads."""
-        return self.candidate.term(self.look())
-
-    def believed_until(self) -> float:
-        """Return when its term is over."""
-        now = self.look()
-        term = self.candidate.term(now)
-        return self.place.clocks.true(term.ends_at(now)) if term else -math.inf
 
     def leave(self) -> None:
         """It steps down, at the end of its call, and then ends."""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kube_leader_election._core.attempt import LeaseLockResult
+from kube_leader_election._core.candidate import Candidate
 from kube_leader_election._core.messages import Answer, Failed, Instant, Read, Request, WatchEvent
 from kube_leader_election._core.news import News
 from kube_leader_election._core.term import Term
+from kube_leader_election._core.timing import Timing
 
 from ._schedule import PROMPTLY, OnEvent, OnRequest, Replica
 from ._server import Server, Trouble, refusal
@@ -148,10 +150,6 @@ class Process(ABC):
     def give_up(self) -> None:
         """It is asked to end its term, if there is one, and may contend again."""
 
-    def term(self) -> Term | None:
-        """Return the term that it believes to lead in, if it leads by our rules."""
-        return None
-
     def end(self) -> None:
         """Nothing is done by it any more; what it has sent may be carried out still."""
         self.is_over = True
@@ -208,6 +206,23 @@ class Process(ABC):
     def break_off(self) -> None:
         """The request under way fails now."""
         self.world.after(0.0, lambda: self.do(lambda: self._hear(Failed(Trouble("given up")))))
+
+
+class OurProcess(Process):
+    """One that goes by the rules of this library: its candidate is the production core's."""
+
+    timing: Timing
+    candidate: Candidate
+
+    def term(self) -> Term | None:
+        """Return the term in which it leads, if it does."""
+        return self.candidate.term(self.look())
+
+    def believed_until(self) -> float:
+        """Return when its term is over, in true time."""
+        now = self.look()
+        term = self.candidate.term(now)
+        return self.place.clocks.true(term.ends_at(now)) if term else -math.inf
 
 
 def _heed_nothing(_: Answer) -> None:
