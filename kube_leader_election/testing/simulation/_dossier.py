@@ -222,7 +222,7 @@ class Dossier:
                 self._broken(4, "a write has the time of the one that it replaces")
             if (
                 write.intent is Intent.RENEW
-                and before in self._times
+                and self.process.believes()
                 and not _is_later(time, before)
             ):
                 self._broken(4, "a renewal has an earlier time than the write before")
