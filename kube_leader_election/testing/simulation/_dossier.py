@@ -64,6 +64,7 @@ class Dossier:
         self.process = process
         self.created_at = -math.inf
         self.is_disturbed = False
+        self._is_sure = True
         self.seen_uid: str | None = None
         self.is_leaving = False
         self._claims: dict[datetime | None, _Claim] = {}
@@ -86,8 +87,9 @@ class Dossier:
             self._claims.clear()
 
     def restored(self) -> None:
-        """The versions of its releases may be those of other writes now."""
+        """Versions mean two things now: also its own, of releases and of what it repeated."""
         self._release_bases.clear()
+        self._is_sure = False
 
     def composed(self, request: Request, now: Instant) -> None:
         """A request is about to be sent."""
@@ -260,7 +262,7 @@ class Dossier:
     def _check_cause(self, now: float) -> None:
         """A term that is over at `now` has lapsed, or there is a reason for its end."""
         is_asked = self.is_leaving or self.is_disturbed
-        if now < self._ends_at - ROUNDING and not is_asked:
+        if now < self._ends_at - ROUNDING and self._is_sure and not is_asked:
             self._broken(10, "a term has ended by what was older than its own write")
 
     def _broken(self, invariant: int, text: str) -> None:
