@@ -55,7 +55,7 @@ class Judge:
         self._dossiers: dict[Process, Dossier] = {}
         self._current: dict[Process, TermSeen] = {}
         self._deleted_at = self._excused_until = -math.inf
-        self._newest_token: float = 0
+        self._newest_token = 0
         self._versions_are_new_from = 0
 
     # What happens, as far as the schedule knows.
@@ -81,7 +81,6 @@ class Judge:
 
     def restored(self) -> None:
         """All versions are lower now: tokens say nothing any more, and who led may believe so."""
-        self._newest_token = -math.inf
         for dossier in self._dossiers.values():
             dossier.restored()
         self._versions_are_new_from = max(self._versions_are_new_from, self.server.version + 1)
@@ -163,10 +162,11 @@ class Judge:
 
     def term_began(self, process: Process, token: int | None, ends_at: float) -> None:
         """It leads in a term that is new."""
-        if token is None or token <= self._newest_token:
+        is_ordered = token is not None and token > self._newest_token
+        if not is_ordered and self._excused_until < math.inf:
             text = f"{process.name}: the token {token} follows on {self._newest_token}"
             raise Violation(6, self.world.now, text)
-        self._newest_token = token
+        self._newest_token = token or 0
         self._current[process] = TermSeen(process, token, self.world.now, ends_at)
         self.terms.append(self._current[process])
 
