@@ -163,10 +163,10 @@ class Judge:
     def term_began(self, process: Process, token: int | None, ends_at: float) -> None:
         """It leads in a term that is new."""
         is_ordered = token is not None and token > self._newest_token
-        if not is_ordered and self._excused_until < math.inf:
+        if not is_ordered and self.world.now >= self._excused_until:
             text = f"{process.name}: the token {token} follows on {self._newest_token}"
             raise Violation(6, self.world.now, text)
-        self._newest_token = token or 0
+        self._newest_token = max(self._newest_token, token or 0)
         self._current[process] = TermSeen(process, token, self.world.now, ends_at)
         self.terms.append(self._current[process])
 
