@@ -110,6 +110,9 @@ class Dossier:
         """A write of its own is stored; nobody else's came between it and what it replaces."""
         if isinstance(write, Replace):
             self.is_disturbed = False
+            is_renewal = write.intent is Intent.RENEW and self.process.believes()
+            if is_renewal and not _is_later(write.record.renew_time, write.base.record.renew_time):
+                self._broken(4, "a renewal has an earlier time than the write before")
         claim = self._claims.get(write.record.renew_time)
         if claim is not None:
             claim.is_committed = True
@@ -121,8 +124,6 @@ class Dossier:
         self._has_learnt = self._has_learnt or not isinstance(what, Failed)
         if isinstance(what, Found):
             self._has_seen, self.seen_uid = True, what.record.uid
-            duration = what.record.lease_duration_seconds
-            self._longest_duration = max(self._longest_duration, duration)
         elif isinstance(what, Conflict):
             self._has_seen, self._is_absent = True, False
         elif isinstance(what, (Absent, Deleted)):
@@ -131,8 +132,10 @@ class Dossier:
     def learnt(self) -> None:
         """It has taken in what it heard."""
         told, self._was_told_of_absence = self._was_told_of_absence, False
-        if self.process.candidate.lease is not None:
+        lease = self.process.candidate.lease
+        if lease is not None:
             self._is_absent = False
+            self._longest_duration = max(self._longest_duration, lease.lease_duration_seconds)
         elif told and not self._is_absent:
             now = self.process.look().monotonic
             self._is_absent, self._absent_since = True, now
@@ -222,12 +225,6 @@ class Dossier:
             before = write.base.record.renew_time
             if time == before:
                 self._broken(4, "a write has the time of the one that it replaces")
-            if (
-                write.intent is Intent.RENEW
-                and self.process.believes()
-                and not _is_later(time, before)
-            ):
-                self._broken(4, "a renewal has an earlier time than the write before")
         if time in self._times:
             self._broken(4, "two writes have one time")
         self._times.add(time)
