@@ -193,11 +193,12 @@ class Dossier:
         """An elector has told this."""
         if not isinstance(news, TermBegan | TermStopping | TermEnded):
             return
-        after = {TermBegan: TermEnded, TermStopping: TermBegan, TermEnded: TermStopping}
-        if type(self._told) not in (
-            after[type(news)],
-            *([type(None)] * isinstance(news, TermBegan)),
-        ):
+        follows = {
+            TermBegan: (type(None), TermEnded),
+            TermStopping: (TermBegan,),
+            TermEnded: (TermStopping,),
+        }
+        if type(self._told) not in follows[type(news)]:
             self._broken(11, f"{news} was told after {self._told}")
         self._told = news
         if isinstance(news, TermBegan):

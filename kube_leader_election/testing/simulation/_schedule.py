@@ -17,11 +17,6 @@ class Rules(Enum):
     CLIENT_GO = "client-go"
     WALL_CLOCK = "wall clock"
 
-    @property
-    def are_ours(self) -> bool:
-        """Whether they are this library's."""
-        return self in (Rules.LOCK, Rules.ELECTOR)
-
 
 @dataclass(frozen=True)
 class Replica:
