@@ -98,7 +98,7 @@ def test_without_a_command_the_usage_is_shown(
     prepare_environment(monkeypatch, tmp_path / "none")
     with Program(SERVE[:-1], folder=tmp_path / "run") as program:
         assert program.wait(PATIENCE) == 2
-    assert program.output.startswith("usage: kube_leader_election")
+    assert program.output.startswith("usage: kube-leader-election")
 
 
 @pytest.fixture

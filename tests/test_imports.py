@@ -26,7 +26,7 @@ PURE = frozenset(
 # What does not come with Python, and the package may import at its top.
 DEPENDENCIES = frozenset({"dateutil", "kubernetes", "urllib3"})
 # What a part of the fringe may import besides, where its extra is installed.
-EXTRAS = {"testing": {"trustme"}}
+EXTRAS = {"cli": {"rich"}, "testing": {"trustme"}}
 
 # Where urllib3 may be imported at the top: what nobody imports before a client has done so.
 TRANSPORT = {"_link", "_wire"}
