@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kube_leader_election import InvalidParamsError
 
-from . import _demo, _plan, _rbac, _serve, _status
+from . import _demo, _doctor, _plan, _rbac, _serve, _status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _status.add_to(commands.add_parser("status", help="show who holds the Leases"))
+    _doctor.add_to(commands.add_parser("doctor", help="find what would go wrong with an election"))
     _plan.add_to(commands.add_parser("plan", help="say what settings promise, and what they cost"))
     _rbac.add_to(commands.add_parser("rbac", help="print the least Role for a Lease"))
     _demo.add_to(commands.add_parser("demo", help="watch three replicas elect a leader"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -113,26 +112,37 @@ class Cluster:
         self._connection.close()
 
 
-def connect() -> Cluster:
+def connect(*, user: str | None = None) -> Cluster:
     """Return the cluster that the kubeconfig names, or the one that this is a Pod of.
+
+    `user`: in whose name to ask, if that is another.
 
     :raises SystemExit: there is neither.
     """
-    from kubernetes.client import ApiClient
-    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+    from kubernetes.client import ApiClient, Configuration
 
+    configuration = Configuration()
     try:
-        try:
-            load_kube_config()
-        except ConfigException as error:
-            with contextlib.suppress(ConfigException):
-                load_incluster_config()
-                return Cluster(ApiClient())
-            give_up(f"no cluster is named: {error}")
+        _load(configuration)
     except Exception as error:  # noqa: BLE001 (YAML's, the system's, an auth plugin's)
         # Of the error's own words, some could repeat what the file keeps secret.
         give_up(f"the kubeconfig cannot be read: {type(error).__name__}")
-    return Cluster(ApiClient())
+    client = ApiClient(configuration)
+    if user is not None:
+        client.default_headers["Impersonate-User"] = user
+    return Cluster(client)
+
+
+def _load(configuration: Any) -> None:
+    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+    try:
+        load_kube_config(client_configuration=configuration)
+    except ConfigException as error:
+        try:
+            load_incluster_config(client_configuration=configuration)
+        except ConfigException:
+            give_up(f"no cluster is named: {error}")
 
 
 def refusal(answer: Answer, what: str) -> str:

@@ -20,10 +20,15 @@ LONG = 3600
 
 @dataclass(frozen=True)
 class Note:
-    """Something odd: a few words for a table, and what follows from it."""
+    """Something odd: a few words for a table, what follows from it, and what to do about it.
+
+    Where it is `grave` nobody can lead, or two may.
+    """
 
     mark: str
     meaning: str
+    mend: str = ""
+    grave: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +107,9 @@ def row_of(lease: Mapping[str, Any], now: datetime) -> Row:
     try:
         record = read_lease(lease, lease_ttl=LEASE_TTL)
     except UnreadableLeaseError as error:
-        note = Note(
-            "unreadable", f"{printable(str(error))}; no candidate takes it, until it is mended"
-        )
+        meaning = f"{printable(str(error))}; no candidate takes it"
+        mend = "kubectl edit it: name another holder, with a renewTime of now"
+        note = Note("unreadable", meaning, mend, grave=True)
         return Row(namespace=namespace, name=name, holder=None, notes=(note,))
     is_held = record.holder_identity is not None
     expires_at = expiry(record)
@@ -135,28 +140,34 @@ def _notes(lease: Mapping[str, Any], record: LeaseRecord, now: datetime) -> Iter
     metadata, spec = _object(lease, "metadata"), _object(lease, "spec")
     if record.strategy is not None:
         name = f"strategy {printable(record.strategy)}"
-        yield Note(name, "Kubernetes itself appoints the holder: an elector leaves it alone")
+        meaning = "Kubernetes itself appoints the holder: an elector leaves it alone"
+        yield Note(name, meaning, "use another name, or take spec.strategy out", grave=True)
     if metadata.get("deletionTimestamp") is not None:
-        yield Note("being deleted", "once it is gone, a new candidate leads beside the old holder")
+        meaning = "once it is gone, a new candidate leads beside the old holder"
+        yield Note("being deleted", meaning, "let nobody delete it", grave=True)
     if record.resource_version is not None and record.version is None:
-        yield Note("no token", "its version is no integer, so there are no fencing tokens")
+        meaning = "its version is no integer, so there are no fencing tokens"
+        yield Note("no token", meaning, "go by no fencing token on this server")
     if record.holder_identity is not None:
         yield from _notes_of_holder(spec, record, now)
 
 
 def _notes_of_holder(spec: Mapping[str, Any], record: LeaseRecord, now: datetime) -> Iterator[Note]:
+    mend = "mend the program that wrote it"
     if spec.get("renewTime") is None:
         instead = "acquireTime counts" if record.renew_time else "by the wall clock it has expired"
-        yield Note("no renewTime", instead)
+        yield Note("no renewTime", instead, mend)
     stored = spec.get("leaseDurationSeconds")
     if not isinstance(stored, int) or isinstance(stored, bool) or stored <= 0:
         said = "no duration" if stored is None else f"duration {printable(str(stored))}"
-        yield Note(said, "each candidate goes by its own lease_ttl")
+        yield Note(said, "each candidate goes by its own lease_ttl", mend)
     elif stored > LONG:
-        yield Note(f"lasts {shown(stored)}", "nobody follows after a crash before that is over")
+        meaning = "nobody follows after a crash before that is over"
+        yield Note(f"lasts {shown(stored)}", meaning, "give the candidates a shorter lease_ttl")
     renewed_ago, expires_at = _seconds(now, record.renew_time), expiry(record)
     if renewed_ago is not None and renewed_ago < -NEAR:
-        yield Note("renewed in the future", "its holder's clock is wrong, or this machine's is")
+        meaning = "its holder's clock is wrong, or this machine's is"
+        yield Note("renewed in the future", meaning, "set the clocks (chrony, ntpd)")
     if expires_at is not None and now > expires_at:
         yield Note("expired", "its holder has not renewed it in time; any candidate may take it")
 

@@ -11,11 +11,10 @@ from kube_leader_election._core.timing import (
     SHORTEST_RETRY_PERIOD,
     ElectorTiming,
     belief_after,
-    elector_timing,
     whole_seconds,
 )
 
-from ._options import add_settings, count, describe, settings
+from ._options import add_settings, count, describe, settings, timing_of
 from ._say import say
 from ._table import Table, show
 
@@ -102,14 +101,7 @@ class Plan:
 
     def timing(self) -> ElectorTiming:
         """Return the durations, and what follows from them."""
-        params = self.params
-        return elector_timing(
-            lease_ttl=params.lease_ttl,
-            renew_deadline=params.renew_deadline,
-            retry_period=params.retry_period,
-            max_clock_skew=params.max_clock_skew,
-            drain_timeout=params.drain_timeout,
-        )
+        return timing_of(self.params)
 
     def load(self) -> Load:
         """Return what is asked for. Every replica watches; where it may not, all but one poll."""
