@@ -11,7 +11,7 @@ from kube_leader_election import InvalidParamsError, LeaderElectorParams
 
 from ._cluster import connect
 from ._examination import Examination
-from ._findings import Finding
+from ._findings import Finding, Level
 from ._options import (
     add_lease,
     add_namespace,
@@ -24,6 +24,8 @@ from ._options import (
 from ._say import say
 from ._table import Table, show
 
+_STYLES = {Level.WELL: "", Level.NOTE: "", Level.FRAGILE: "yellow", Level.TROUBLE: "red"}
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """`parser` is that of this command."""
@@ -33,8 +35,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         " reached and how fast, what is allowed, how far the clocks are apart, what is odd about"
         " the Lease or fragile in the settings. Changes nothing. The exit code is 0 where all is"
         " well, 1 where something is to be mended, and 2 for wrong usage.",
-        "doctor my-app -n my-namespace --as system:serviceaccount:my-namespace:my-app",
-        "doctor my-app --lease-ttl 30 --renew-deadline 20 --holders 'my-app-*'",
+        "doctor my-app --as system:serviceaccount:default:my-app",
+        "doctor my-app --lease-ttl 30 --holders 'my-app-*'",
     )
     add_lease(parser)
     add_namespace(parser)
@@ -76,13 +78,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def table(findings: Sequence[Finding]) -> Table:
     """Return them for people, the mend of each below it."""
-    rows, odd = list[list[str]](), set[int]()
+    rows, styles = list[list[str]](), dict[int, str]()
     for finding in findings:
-        if not finding.is_well:
-            odd.add(len(rows))
+        styles[len(rows)] = _STYLES[finding.level]
         rows.append([finding.level.value, finding.about, finding.says])
-        rows += [["", "", f"  {line}"] for line in finding.mend.splitlines()]
-    return Table(("LEVEL", "ABOUT", "FOUND"), rows, frozenset(odd), wraps=frozenset({"FOUND"}))
+        for number, line in enumerate(finding.mend.splitlines()):
+            rows.append(["", "" if number else "  mend", line])
+    return Table(("LEVEL", "ABOUT", "FOUND"), rows, styles, wraps=frozenset({"FOUND"}))
 
 
 def _document(finding: Finding) -> dict[str, str]:

@@ -31,6 +31,9 @@ class Note:
     grave: bool = False
 
 
+DELETED = Note("deleted", "it is gone")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One Lease at one time. Durations are in seconds, `None` where the Lease does not tell.
@@ -73,6 +76,8 @@ class Row:
 
     def sentence(self) -> str:
         """Return what has become of it, in a line."""
+        if DELETED in self.notes:
+            return f"{self.namespace}/{self.name}: {DELETED.mark}"
         said = "free" if self.holder is None else f"held by {printable(self.holder)}"
         if self.held_for is not None:
             said += f" for {shown(self.held_for)}"

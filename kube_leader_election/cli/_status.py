@@ -15,14 +15,12 @@ from http import HTTPStatus
 from typing import Any
 
 from ._cluster import Cluster, NoAnswerError, connect, refusal
-from ._leases import COLUMNS, Note, Row, row_of
+from ._leases import COLUMNS, DELETED, Row, row_of
 from ._options import add_lease, add_namespace, describe, namespace_of
 from ._say import give_up, say
 from ._table import Table, is_picture, live, show
 
 Documents = Sequence[Mapping[str, Any]]
-
-DELETED = Note("deleted", "it is gone")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -165,9 +163,9 @@ class _View:
 
     def _table(self, rows: Sequence[Row]) -> Table:
         first = 0 if self._namespace is None else 1
-        odd = frozenset(number for number, row in enumerate(rows) if row.notes)
+        styles = {number: "yellow" for number, row in enumerate(rows) if row.notes}
         cells = [row.cells()[first:] for row in rows]
-        return Table(COLUMNS[first:], cells, odd, wraps=frozenset({"HOLDER", "NOTES"}))
+        return Table(COLUMNS[first:], cells, styles, wraps=frozenset({"HOLDER", "NOTES"}))
 
 
 def rows_of(documents: Documents, now: datetime) -> list[Row]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` of text under `columns`; what stands out is in `odd`, by the number of its row.
+    """`rows` of text under `columns`; what stands out has one of `styles`, by the row's number.
 
     A column in which nothing stands is left out. Those of `wraps` are folded to fit a terminal.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    odd: frozenset[int] = frozenset()
+    styles: Mapping[int, str] = field(default_factory=dict)
     wraps: frozenset[str] = frozenset()
 
     def without_empty_columns(self) -> Table:
@@ -90,6 +90,5 @@ def _picture(table: Table) -> RenderableType:
     for column in table.columns:
         picture.add_column(Text(column), overflow="fold", no_wrap=column not in table.wraps)
     for number, row in enumerate(table.rows):
-        style = "yellow" if number in table.odd else ""
-        picture.add_row(*(Text(cell) for cell in row), style=style)
+        picture.add_row(*(Text(cell) for cell in row), style=table.styles.get(number, ""))
     return picture

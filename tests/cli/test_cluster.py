@@ -1,0 +1,64 @@
+"""Requests of the command line, and what is told of them"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from kube_leader_election.cli._cluster import Answer, Cluster, NoAnswerError, _why, refusal
+
+
+def answer(status: int, document: Mapping[str, Any] | None) -> Answer:
+    return Answer(status, {}, document, 0.0, 0.0, 0.0)
+
+
+class Scripted(Cluster):
+    """Answers what it was given, and keeps the paths"""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.paths: list[str] = []
+
+    def call(self, method: str, path: str, body: object = None, *, timeout: float = 1) -> Answer:
+        self.paths.append(path)
+        return self.answers.pop(0)
+
+
+def page(*names: str, more: str = "") -> Answer:
+    items = [{"metadata": {"name": name}} for name in names]
+    return answer(200, {"kind": "LeaseList", "metadata": {"continue": more}, "items": items})
+
+
+def test_all_pages_are_read() -> None:
+    cluster = Scripted(page("a", "b", more="next/1="), page("c"))
+    assert [each["metadata"]["name"] for each in cluster.leases("default")] == ["a", "b", "c"]
+    first, second = cluster.paths
+    assert first == "/apis/coordination.k8s.io/v1/namespaces/default/leases?limit=500"
+    assert second == f"{first}&continue=next%2F1%3D"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [answer(200, None), answer(200, {}), answer(200, {"items": 7}), answer(403, {"items": []})],
+)
+def test_what_is_no_list_is_no_answer(odd: Answer) -> None:
+    with pytest.raises(NoAnswerError, match="list of Leases in all: answered"):
+        list(Scripted(odd).leases(None))
+
+
+def test_only_the_servers_own_words_are_shown() -> None:
+    status = {"kind": "Status", "message": "no \x1b[31m way"}
+    assert refusal(answer(403, status), "it") == "it: answered 403 Forbidden: no \\x1b[31m way"
+    assert refusal(answer(403, {"message": "s3cret"}), "it") == "it: answered 403 Forbidden"
+    assert refusal(answer(799, None), "it") == "it: answered 799"
+
+
+def test_the_reason_is_the_innermost_one_of_the_system() -> None:
+    outer = ValueError("s3cret")
+    outer.__cause__ = middle = RuntimeError("s3cret")
+    middle.__context__ = OSError(111, "Connection refused")
+    assert _why(outer) == "Connection refused"
+    assert _why(ValueError("s3cret")) == "ValueError"
+    assert _why(TimeoutError("no whole answer within 10 s")) == "no whole answer within 10 s"

@@ -1,0 +1,158 @@
+"""`status` against the embedded server"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kube_leader_election import LeaseLock, LeaseLockParams
+from kube_leader_election.testing import ApiServer, faults
+from tests.cli.conftest import Command
+from tests.programs import Program, prepare_environment, wait_until
+
+STATUS = [sys.executable, "-m", "kube_leader_election", "status"]
+
+
+@pytest.fixture
+def server(lease_server: ApiServer) -> ApiServer:
+    params = LeaseLockParams(lease_name="my-app", holder_id="a")
+    LeaseLock(lease_server.client(), "default", params).try_acquire_or_renew()
+    lease_server.put_lease("free", holder_identity=None)
+    return lease_server
+
+
+def test_all_leases_of_a_namespace_are_shown_in_plain_lines(
+    server: ApiServer, command: Command
+) -> None:
+    said = command("status", kubeconfig=server.kubeconfig)
+    assert (said.code, said.errors) == (0, "")
+    header, free, held = said.output.splitlines()
+    assert header.split() == ["LEASE", "HOLDER", "HELD", "RENEWED", "EXPIRES", "TRANSITIONS"]
+    assert free.split() == ["free", "-", "-", "-", "-", "0"]
+    assert held.split()[:2] == ["my-app", "a"]
+
+
+def test_one_lease_is_shown(server: ApiServer, command: Command) -> None:
+    said = command("status", "my-app", kubeconfig=server.kubeconfig)
+    assert said.code == 0
+    assert [line.split()[0] for line in said.output.splitlines()] == ["LEASE", "my-app"]
+    assert server.requests[-1].verb == "get"
+
+
+def test_those_of_all_namespaces_are_shown_with_theirs(server: ApiServer, command: Command) -> None:
+    params = LeaseLockParams(lease_name="other")
+    LeaseLock(server.client(), "elsewhere", params).try_acquire_or_renew()
+    said = command("status", "-A", kubeconfig=server.kubeconfig)
+    rows = [tuple(line.split()[:2]) for line in said.output.splitlines()]
+    assert rows[0] == ("NAMESPACE", "LEASE")
+    assert rows[1:] == [("default", "free"), ("default", "my-app"), ("elsewhere", "other")]
+
+
+def test_for_machines_it_is_json(server: ApiServer, command: Command) -> None:
+    said = command("status", "--json", kubeconfig=server.kubeconfig)
+    free, held = json.loads(said.output)["leases"]
+    assert (free["holder"], held["holder"]) == (None, "a")
+    assert held["expiresInSeconds"] <= 15
+
+
+def test_no_lease_is_said(lease_server: ApiServer, command: Command) -> None:
+    said = command("status", "-n", "other", kubeconfig=lease_server.kubeconfig)
+    assert (said.code, said.output) == (0, "there is no Lease in other\n")
+
+
+def test_a_lease_that_is_not_there_is_an_error(lease_server: ApiServer, command: Command) -> None:
+    said = command("status", "none", kubeconfig=lease_server.kubeconfig)
+    assert said.code == "kube-leader-election: there is no Lease default/none"
+
+
+def test_a_404_of_a_proxy_says_nothing_of_the_lease(
+    lease_server: ApiServer, command: Command
+) -> None:
+    lease_server.fail_next(faults.answer(404, body=faults.html), verb="get")
+    said = command("status", "none", kubeconfig=lease_server.kubeconfig)
+    assert said.code == "kube-leader-election: get of Lease default/none: answered 404 Not Found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb", "what"),
+    [(["my-app"], "get", "get of Lease default/my-app"), ([], "list", "list of Leases in default")],
+)
+def test_a_refusal_is_told_in_the_words_of_the_server(
+    server: ApiServer, command: Command, arguments: list[str], verb: str, what: str
+) -> None:
+    server.fail_next(faults.answer(403), verb=verb)
+    said = command("status", *arguments, kubeconfig=server.kubeconfig)
+    assert str(said.code).startswith(f"kube-leader-election: {what}: answered 403 Forbidden")
+
+
+def test_a_server_that_is_not_there_is_named(lease_server: ApiServer, command: Command) -> None:
+    path = lease_server.kubeconfig
+    with lease_server.refuse_connections():
+        said = command("status", kubeconfig=path)
+    says = f"kube-leader-election: no answer from {lease_server.url}: Connection refused"
+    assert said.code == says
+
+
+def test_without_a_kubeconfig_it_says_so(command: Command) -> None:
+    assert str(command("status").code).startswith("kube-leader-election: no cluster is named: ")
+
+
+def test_what_a_broken_kubeconfig_holds_is_not_shown(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("token: s3cret\n  : {")
+    said = command("status", "-n", "default", kubeconfig=path)
+    assert str(said.code).startswith("kube-leader-election: the kubeconfig cannot be read: ")
+    assert "s3cret" not in str(said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-A", "my-app"],
+        ["-A", "-n", "default"],
+        ["-n", "NOT"],
+        ["My_App"],
+        ["--interval", "0"],
+        ["--interval", "soon"],
+    ],
+)
+def test_wrong_usage_is_2(command: Command, arguments: list[str]) -> None:
+    said = command("status", *arguments)
+    assert said.code == 2
+    assert said.errors
+
+
+@pytest.fixture
+def watching(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Program]:
+    prepare_environment(monkeypatch, server.kubeconfig)
+    command = [*STATUS, "--watch", "--interval", "0.1"]
+    with Program(command, folder=tmp_path / "run") as program:
+        wait_until(lambda: "default/my-app: held by a" in program.output)
+        yield program
+
+
+def test_a_watch_tells_each_change_and_ends_at_ctrl_c(server: ApiServer, watching: Program) -> None:
+    server.put_lease("my-app", holder_identity="b")
+    wait_until(lambda: "default/my-app: held by b" in watching.output)
+    server.remove_lease("free")
+    wait_until(lambda: "default/free: deleted\n" in watching.output)
+    assert watching.end(signal.SIGINT) == 130
+    assert re.match(r"\d\d:\d\d:\d\dZ  default/free: free, ", watching.output)
+    assert len(watching.output.splitlines()) == 4
+    assert "Traceback" not in watching.output
+
+
+def test_a_watch_goes_on_when_the_server_is_back(server: ApiServer, watching: Program) -> None:
+    with server.refuse_connections():
+        wait_until(lambda: "Connection refused" in watching.output)
+        server.put_lease("my-app", holder_identity="b")
+    wait_until(lambda: "default/my-app: held by b" in watching.output)
+    assert watching.output.count("Connection refused") == 1

@@ -1,0 +1,126 @@
+"""What is seen on a terminal, with rich and without"""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from kube_leader_election.testing import ApiServer
+from tests.programs import PATIENCE, prepare_environment, wait_until
+
+MODULE = ["-m", "kube_leader_election"]
+WITHOUT_RICH = [
+    "-c",
+    "import sys; sys.modules['rich'] = None; from kube_leader_election import cli; sys.exit(cli.main())",
+]
+
+
+class Terminal:
+    """A program on a terminal of 100 columns, and what is seen there"""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._seen: list[bytes] = []
+        self._master, slave = pty.openpty()
+        environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # the program has ended
+            while piece := os.read(self._master, 65536):
+                self._seen.append(piece)
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._seen).decode()
+
+    def wait(self) -> int:
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE)
+        os.close(self._master)
+
+
+@contextmanager
+def on_a_terminal(arguments: list[str]) -> Iterator[Terminal]:
+    terminal = Terminal(arguments)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+@pytest.fixture(autouse=True)
+def _leases(lease_server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lease_server.put_lease("my-app", holder_identity="[red]a[/red]\x1b[2J")
+    prepare_environment(monkeypatch, lease_server.kubeconfig)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def test_a_table_is_shown_as_a_picture_in_which_holders_are_text() -> None:
+    with on_a_terminal([*MODULE, "status"]) as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b[1mLEASE" in terminal.text
+    assert "[red]a[/red]\\x1b[2J" in terminal.text
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_live_picture_ends_at_a_signal_and_gives_the_cursor_back(
+    lease_server: ApiServer, number: int, code: int
+) -> None:
+    arguments = [*MODULE, "status", "--watch", "--interval", "0.1"]
+    with on_a_terminal(arguments) as terminal:
+        wait_until(lambda: "1 Lease in default" in terminal.text)
+        lease_server.put_lease("my-app", holder_identity="another")
+        wait_until(lambda: "another" in terminal.text)
+        terminal.process.send_signal(number)
+        assert terminal.wait() == code
+    assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["plan"], ["doctor", "my-app", "--reads", "2"]])
+def test_without_rich_plain_lines_are_shown(arguments: list[str]) -> None:
+    with on_a_terminal([*WITHOUT_RICH, *arguments]) as terminal:
+        assert terminal.wait() == 0
+    assert terminal.text
+    assert "\x1b" not in terminal.text
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["plan"], ["doctor", "my-app", "--reads", "2"]])
+def test_a_pipe_gets_plain_lines(arguments: list[str]) -> None:
+    command = [sys.executable, *MODULE, *arguments]
+    written = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert "\x1b" not in written.stdout
+    assert written.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["status", "rbac", "plan", "doctor"])
+def test_help_shows_an_example(command: str) -> None:
+    arguments = [sys.executable, *MODULE, command, "--help"]
+    said = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert f"\n  kube-leader-election {command} " in said.stdout
+    assert max(map(len, said.stdout.splitlines())) <= 80
