@@ -144,7 +144,8 @@ class Examination:
             status = answer.document.get("status") if answer.document and answer.is_well else None
             if not isinstance(status, Mapping):
                 level = Level.NOTE if self._may_read else Level.TROUBLE
-                yield Finding(level, "rights", refusal(answer, "an access review"))
+                mend = "ask as somebody who may ask this, or without --as"
+                yield Finding(level, "rights", refusal(answer, "an access review"), mend)
                 return
             allowed[verb] = status.get("allowed") is True
         yield from of_rights(allowed, self._lease, self._command(), exists=exists)

@@ -28,7 +28,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "Say what is promised of electors with these settings, in seconds of true time at worst,"
         " and how much they ask of the API server. Asks no server.",
         "plan --replicas 3 --leases 20",
-        "plan --lease-ttl 30 --renew-deadline 25 --request-time 0.2",
+        "plan --ttl 30 --renew-deadline 25 --request-time 0.2",
     )
     parser.add_argument("--replicas", type=count, default=3, help="for each Lease (default: 3)")
     parser.add_argument("--leases", type=count, default=1, help="how many (default: 1)")

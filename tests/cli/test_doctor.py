@@ -116,13 +116,12 @@ class Cluster:
         self._command = command
 
     def doctor(self, *more: str, user: str = ADMIN, kubeconfig: Path | None = None) -> Said:
-        arguments = ("doctor", "my-app", "-n", self.namespace, "--reads", "30", "--json", *more)
+        arguments = ["doctor", "my-app", "-n", self.namespace, "--reads", "30", "--json", *more]
         path = kubeconfig or self.server.kubeconfig(user)
         # On a machine that is busy with something else requests take long.
-        settings = ("--lease-ttl", "120", "--renew-deadline", "80")
-        if "--lease-ttl" in more:
-            settings = ()
-        return self._command(*arguments, *settings, kubeconfig=path)
+        if "--lease-ttl" not in more:
+            arguments += ["--lease-ttl", "120", "--renew-deadline", "80"]
+        return self._command(*arguments, kubeconfig=path)
 
     def put(self, **fields: Any) -> None:
         """The Lease of a holder that has just renewed it"""

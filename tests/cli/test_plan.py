@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import median
+from typing import Any
 
 import pytest
 
 from kube_leader_election import LeaderElectorParams, bounds
 from kube_leader_election.cli._plan import Plan, alternatives, rate, seconds
+from kube_leader_election.testing.simulation import Happening, Replica, Rules, Schedule, What, play
 from tests.cli.conftest import Command
 
 DEFAULTS = LeaderElectorParams(lease_name="my-app")
@@ -33,6 +36,36 @@ def test_the_median_after_a_crash_lies_within_the_worst() -> None:
     plan = Plan(DEFAULTS)
     longest = plan.bounds().takeover_after_crash
     assert longest - plan.bounds().renew_interval < plan.median_takeover_after_crash() < longest
+
+
+def takeover_in_simulation(params: LeaderElectorParams, crashed_at: float) -> float:
+    """From the crash of the leader to when the other leads"""
+    assert isinstance(params.lease_ttl, int)
+    durations: dict[str, Any] = {
+        "lease_ttl": params.lease_ttl,
+        "renew_deadline": params.renew_deadline,
+        "retry_period": params.retry_period,
+    }
+    leader = Replica(Rules.ELECTOR, "a", **durations)
+    follower = Replica(Rules.ELECTOR, "b", starts_at=1.0, **durations)
+    crash = Happening(crashed_at, What.CRASH, "a", seconds=60.0)
+    outcome = play(Schedule(seed=1, replicas=(leader, follower), faults=(crash,), calm_at=100.0))
+    assert outcome.violation is None
+    return next(term.began_at for term in outcome.terms if term.process.name == "b") - crashed_at
+
+
+@pytest.mark.parametrize(
+    "params",
+    [DEFAULTS, replace(DEFAULTS, lease_ttl=6, renew_deadline=5.0, retry_period=1.0)],
+    ids=["defaults", "short"],
+)
+def test_the_median_after_a_crash_is_that_of_simulations(params: LeaderElectorParams) -> None:
+    interval = params.renew_deadline / 3
+    moments = [20 + interval * part / 15 for part in range(15)]
+    takeovers = [takeover_in_simulation(params, moment) for moment in moments]
+    plan = Plan(params, request_time=0.02)
+    assert median(takeovers) == pytest.approx(plan.median_takeover_after_crash(), abs=0.1)
+    assert max(takeovers) < plan.bounds().takeover_after_crash
 
 
 def names(params: LeaderElectorParams) -> list[str]:

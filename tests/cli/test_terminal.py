@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from kube_leader_election.testing import ApiServer
+from tests.cli.conftest import Command
 from tests.programs import PATIENCE, prepare_environment, wait_until
 
 MODULE = ["-m", "kube_leader_election"]
 WITHOUT_RICH = [
     "-c",
-    "import sys; sys.modules['rich'] = None; from kube_leader_election import cli; sys.exit(cli.main())",
+    "import sys; sys.modules['rich'] = None; import kube_leader_election.cli as c; exit(c.main())",
 ]
 
 
@@ -110,17 +111,20 @@ def test_without_rich_plain_lines_are_shown(arguments: list[str]) -> None:
     assert "\x1b" not in terminal.text
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["plan"], ["doctor", "my-app", "--reads", "2"]])
-def test_a_pipe_gets_plain_lines(arguments: list[str]) -> None:
-    command = [sys.executable, *MODULE, *arguments]
+def test_a_pipe_gets_plain_lines() -> None:
+    command = [sys.executable, *MODULE, "status"]
     written = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert written.stdout.startswith("LEASE ")
     assert "\x1b" not in written.stdout
     assert written.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["status", "rbac", "plan", "doctor"])
-def test_help_shows_an_example(command: str) -> None:
-    arguments = [sys.executable, *MODULE, command, "--help"]
-    said = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    assert f"\n  kube-leader-election {command} " in said.stdout
-    assert max(map(len, said.stdout.splitlines())) <= 80
+@pytest.mark.parametrize("name", ["status", "rbac", "plan", "doctor"])
+def test_help_shows_an_example(
+    name: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = command(name, "--help")
+    assert said.code == 0
+    assert f"\n  kube-leader-election {name} " in said.output
+    assert max(map(len, said.output.splitlines())) <= 80
