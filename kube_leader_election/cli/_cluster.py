@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kube_leader_election import LeaderElectionError
+from kube_leader_election._core.record import KIND
 
 from ._say import give_up, printable
 
@@ -42,6 +43,12 @@ class Answer:
     def is_well(self) -> bool:
         """Whether it is what was asked for."""
         return self.status in (HTTPStatus.OK, HTTPStatus.CREATED) and self.document is not None
+
+    @property
+    def lease(self) -> Mapping[str, Any] | None:
+        """The Lease that was answered, `None` where none was."""
+        is_lease = self.document is not None and self.document.get("kind") == KIND
+        return self.document if self.is_well and is_lease else None
 
     @property
     def is_the_servers(self) -> bool:

@@ -87,7 +87,7 @@ class Examination:
         yield from self._of_reads(timing.attempt_timeout)
         try:
             yield from self._of_namespace()
-            yield from self._of_rights(exists=first.is_well)
+            yield from self._of_rights(exists=first.lease is not None)
         except NoAnswerError as error:
             yield Finding(Level.TROUBLE, "server", str(error), "try again")
         offset = clock_offset(_dates(self._answers))
@@ -99,7 +99,7 @@ class Examination:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             says = "the credentials are refused (401)"
             return Finding(Level.TROUBLE, "server", says, "log in anew, or mount a valid token")
-        if answer.is_well or answer.is_the_servers:
+        if answer.lease is not None or answer.is_the_servers:
             return None
         says = f"{self._cluster.url} is no API server: {refusal(answer, 'a get of the Lease')}"
         return Finding(Level.TROUBLE, "server", says, "look at the address, and at proxies between")
@@ -182,14 +182,13 @@ class Examination:
         except NoAnswerError as error:
             yield Finding(Level.TROUBLE, "lease", str(error), "try again")
             return
-        if not answer.is_well and answer.status != HTTPStatus.NOT_FOUND:
+        if answer.lease is None and answer.status != HTTPStatus.NOT_FOUND:
             yield Finding(Level.NOTE, "lease", refusal(answer, "a get of the Lease"))
             return
-        lease, row = answer.document or {}, None
-        if answer.is_well:
-            now = datetime.fromtimestamp(answer.came_at + ahead, timezone.utc)
-            row = row_of(lease, now)
-        yield from of_lease(row, lease, self._params, self._holders)
+        lease = answer.lease
+        now = datetime.fromtimestamp(answer.came_at + ahead, timezone.utc)
+        row = None if lease is None else row_of(lease, now)
+        yield from of_lease(row, lease or {}, self._params, self._holders)
 
 
 def _dates(answers: Sequence[Answer]) -> Iterator[tuple[float, float, float]]:

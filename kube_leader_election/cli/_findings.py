@@ -178,14 +178,13 @@ def of_lease(
 def _owner(lease: Mapping[str, Any]) -> str | None:
     """Return whose heartbeat the Lease is, `None` where it is that of an election."""
     metadata = lease.get("metadata") or {}
-    labels = metadata.get("labels") or {}
-    if labels.get("apiserver.kubernetes.io/identity"):
+    labels, owners = metadata.get("labels"), metadata.get("ownerReferences")
+    if isinstance(labels, Mapping) and labels.get("apiserver.kubernetes.io/identity"):
         return "an API server, which tells by it that it is alive"
-    for owner in metadata.get("ownerReferences") or ():
-        if owner.get("kind") == "Node":
-            return (
-                f"the Node {printable(str(owner.get('name')))}, which tells by it that it is alive"
-            )
+    for owner in owners if isinstance(owners, list) else ():
+        if isinstance(owner, Mapping) and owner.get("kind") == "Node":
+            name = printable(str(owner.get("name")))
+            return f"the Node {name}, which tells by it that it is alive"
     return None
 
 

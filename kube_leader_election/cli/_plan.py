@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     replicas, leases = _many(plan.replicas, "replica"), _many(plan.leases, "Lease")
     say(f"\nASKED OF THE API SERVER, by {replicas} for {leases}")
     show(Table(("", "", ""), asked))
-    say("\nWHICH SETTING TO CHANGE FOR WHAT: the worst outage survived, and takeover after a crash")
+    say("\nWHICH SETTING TO CHANGE FOR WHAT: outage survived and takeover after a crash, at worst")
     show(Table(CHANGES, changed, wraps=frozenset({"FOR"})))
     for warning in plan.timing().warnings():
         say(f"fragile: {warning}")

@@ -104,8 +104,8 @@ class _View:
         if self._lease is None or self._namespace is None:
             return list(self._cluster.leases(self._namespace))
         answer = self._cluster.lease(self._namespace, self._lease)
-        if answer.is_well and answer.document is not None:
-            return [answer.document]
+        if answer.lease is not None:
+            return [answer.lease]
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_the_servers:
             return []
         raise NoAnswerError(refusal(answer, f"get of Lease {self._namespace}/{self._lease}"))

@@ -72,7 +72,11 @@ def test_a_server_that_is_not_reached_is_found(lease_server: ApiServer, command:
 
 @pytest.mark.parametrize(
     ("status", "body", "says"),
-    [(404, faults.html, "is no API server"), (200, b"[]", "is no API server")],
+    [
+        (404, faults.html, "is no API server"),
+        (200, b"[]", "is no API server"),
+        (200, b"{}", "is no API server"),
+    ],
 )
 def test_what_is_no_api_server_is_found(
     lease_server: ApiServer, command: Command, status: int, body: Any, says: str

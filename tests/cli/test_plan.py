@@ -12,6 +12,8 @@ from kube_leader_election import LeaderElectorParams, bounds
 from kube_leader_election.cli._plan import Plan, alternatives, rate, seconds
 from kube_leader_election.testing.simulation import Happening, Replica, Rules, Schedule, What, play
 from tests.cli.conftest import Command
+from tests.programs import CHECKOUT
+from tests.test_readme import blocks_in
 
 DEFAULTS = LeaderElectorParams(lease_name="my-app")
 
@@ -136,3 +138,9 @@ def test_what_is_refused_is_wrong_usage(command: Command, arguments: list[str]) 
     said = command("plan", *arguments)
     assert said.code == 2
     assert said.errors
+
+
+def test_the_output_that_is_shown_in_the_docs_is_that(command: Command) -> None:
+    text = (CHECKOUT / "docs" / "commands.rst").read_text()
+    (shown,) = (block.code for block in blocks_in(text) if block.marker == "plan-output")
+    assert command("plan", "--leases", "20").output == shown
