@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from kube_leader_election import LeaderElectionError
-from kube_leader_election._core.record import KIND
+from kube_leader_election._core.record import KIND, as_utc
 
 from ._say import give_up, printable
 
@@ -51,18 +52,38 @@ class Answer:
         return self.document if self.is_well and is_lease else None
 
     @property
+    def date(self) -> float | None:
+        """The server's wall clock, without the fraction of the second; `None` if it is not told."""
+        try:
+            return as_utc(parsedate_to_datetime(self.headers.get("Date") or "")).timestamp()
+        except ValueError:
+            return None
+
+    @property
+    def ahead(self) -> float:
+        """How far the server's clock is ahead of ours, at least; 0 where it may be right."""
+        if self.date is None:
+            return 0.0
+        low, high = self.date - self.came_at, self.date + 1 - self.sent_at
+        return max(0.0, low) + min(0.0, high)
+
+    @property
     def is_the_servers(self) -> bool:
         """Whether a refusal is the API server's own, and not that of a proxy before it."""
         return self.document is not None and self.document.get("kind") == "Status"
 
 
 class Cluster:
-    """One connection, and one request at a time over it."""
+    """One connection, and one request at a time over it.
+
+    `ahead`: how far the server's clock is ahead of ours, as the last answer told.
+    """
 
     def __init__(self, client: Any) -> None:
         from kube_leader_election._connection import Connection
 
         self.url: str = client.configuration.host
+        self.ahead = 0.0
         self._connection = Connection(client)
 
     def call(
@@ -85,7 +106,9 @@ class Cluster:
             document = None
         if not isinstance(document, Mapping):
             document = None
-        return Answer(response.status, response.headers, document, sent_at, came_at, took)
+        answer = Answer(response.status, response.headers, document, sent_at, came_at, took)
+        self.ahead = answer.ahead
+        return answer
 
     def lease(self, namespace: str, name: str) -> Answer:
         """Return the answer to a get of that Lease.

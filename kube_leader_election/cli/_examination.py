@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 from kube_leader_election import InvalidParamsError, LeaderElectorParams
-from kube_leader_election._core.record import as_utc
 
 from ._cluster import Answer, Cluster, NoAnswerError, refusal
 from ._findings import (
@@ -90,7 +88,11 @@ class Examination:
             yield from self._of_rights(exists=first.lease is not None)
         except NoAnswerError as error:
             yield Finding(Level.TROUBLE, "server", str(error), "try again")
-        offset = clock_offset(_dates(self._answers))
+        offset = clock_offset(
+            (each.sent_at, each.came_at, each.date)
+            for each in self._answers
+            if each.date is not None
+        )
         yield from of_clock(offset, self._params.max_clock_skew)
         yield from self._of_lease(0.0 if offset is None else sum(offset) / 2)
 
@@ -189,12 +191,3 @@ class Examination:
         now = datetime.fromtimestamp(answer.came_at + ahead, timezone.utc)
         row = None if lease is None else row_of(lease, now)
         yield from of_lease(row, lease or {}, self._params, self._holders)
-
-
-def _dates(answers: Sequence[Answer]) -> Iterator[tuple[float, float, float]]:
-    for answer in answers:
-        try:
-            date = parsedate_to_datetime(answer.headers.get("Date") or "")
-        except ValueError:
-            continue
-        yield answer.sent_at, answer.came_at, as_utc(date).timestamp()

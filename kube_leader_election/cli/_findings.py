@@ -91,7 +91,7 @@ def of_rights(
     allowed: Mapping[str, bool], lease: str, command: str, *, exists: bool
 ) -> Iterator[Finding]:
     """Yield which verbs are missing, each with the rule that grants it; `command` grants all."""
-    missing = [verb for verb in ("create", *VERBS) if not allowed.get(verb, True)]
+    missing = [verb for verb in ("create", *VERBS) if not allowed[verb]]
     for verb in missing:
         level, follows = Level.TROUBLE, "no candidate can lead"
         if verb == "watch":
@@ -100,7 +100,7 @@ def of_rights(
             level, follows = Level.FRAGILE, "nobody leads any more once the Lease is deleted"
         mend = f"allow it by a Role:\n{rule(verb, lease)}\nor all that is needed:\n{command}"
         yield Finding(level, "rights", f"{verb!r} is not allowed: {follows}", mend)
-    if not missing and allowed:
+    if not missing:
         yield Finding(Level.WELL, "rights", f"allowed are {', '.join(('create', *VERBS))}")
     if allowed.get("delete"):
         says = "'delete' is allowed: a deleted Lease lets a new candidate lead beside the old one"

@@ -171,7 +171,7 @@ def _notes_of_holder(spec: Mapping[str, Any], record: LeaseRecord, now: datetime
         yield Note(f"lasts {shown(stored)}", meaning, "give the candidates a shorter lease_ttl")
     renewed_ago, expires_at = _seconds(now, record.renew_time), expiry(record)
     if renewed_ago is not None and renewed_ago < -NEAR:
-        meaning = "its holder's clock is wrong, or this machine's is"
+        meaning = "its holder's clock is wrong, or the server's is"
         yield Note("renewed in the future", meaning, "set the clocks (chrony, ntpd)")
     if expires_at is not None and now > expires_at:
         yield Note("expired", "its holder has not renewed it in time; any candidate may take it")

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Any
 
 from ._cluster import Cluster, NoAnswerError, connect, refusal
-from ._leases import COLUMNS, DELETED, Row, row_of
+from ._leases import COLUMNS, DELETED, NEAR, Row, row_of
 from ._options import add_lease, add_namespace, describe, namespace_of
-from ._say import give_up, say
+from ._say import give_up, say, shown
 from ._table import Table, is_picture, live, show
 
 Documents = Sequence[Mapping[str, Any]]
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
             give_up(str(error))
         if not documents and options.lease:
             give_up(f"there is no Lease {namespace}/{options.lease}")
-        view.show(rows_of(documents, _now()))
+        view.show(documents)
     return 0
 
 
@@ -110,13 +110,14 @@ class _View:
             return []
         raise NoAnswerError(refusal(answer, f"get of Lease {self._namespace}/{self._lease}"))
 
-    def show(self, rows: Sequence[Row]) -> None:
-        """All rows are printed."""
+    def show(self, documents: Documents) -> None:
+        """All are printed."""
+        rows = rows_of(documents, self._now())
         if self._as_json:
             say(json.dumps({"leases": [row.document() for row in rows]}, indent=2))
         elif rows:
             show(self._table(rows))
-            for line in legend(rows):
+            for line in legend(rows, self._cluster.ahead):
                 say(line)
         else:
             say(f"there is no Lease in {self._namespace or 'any namespace'}")
@@ -126,16 +127,17 @@ class _View:
 
         :raises NoAnswerError: the first look saw nothing.
         """
+        for number in (signal.SIGINT, signal.SIGTERM):  # ended so, a picture gives the cursor back
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
         documents, problem, before = self.read(), "", dict[tuple[str, str], Row]()
         with ExitStack() as at_exit:
             draw = None
             if is_picture() and not self._as_json:
-                signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cursor comes back
                 draw = at_exit.enter_context(live())
             while True:
-                rows = rows_of(documents, _now())
+                rows = rows_of(documents, self._now())
                 if draw is not None:
-                    below = [*legend(rows), problem or self._caption(rows)]
+                    below = [*legend(rows, self._cluster.ahead), problem or self._caption(rows)]
                     draw(self._table(rows), "\n".join(below))
                 else:
                     self._tell(changes(before, rows))
@@ -154,12 +156,16 @@ class _View:
             if self._as_json:
                 say(json.dumps(row.document()))
             else:
-                say(f"{_now():%H:%M:%SZ}  {row.sentence()}")
+                say(f"{self._now():%H:%M:%SZ}  {row.sentence()}")
 
     def _caption(self, rows: Sequence[Row]) -> str:
         count = "no Lease" if not rows else f"{len(rows)} Lease{'s' * (len(rows) > 1)}"
         where = f"in {self._namespace}" if self._namespace else "in all namespaces"
-        return f"{count} {where} at {_now():%H:%M:%SZ}; Ctrl-C ends it"
+        return f"{count} {where} at {self._now():%H:%M:%SZ}; Ctrl-C ends it"
+
+    def _now(self) -> datetime:
+        """Return the time by the server's clock, or ours where they may be equal."""
+        return datetime.fromtimestamp(time.time() + self._cluster.ahead, timezone.utc)
 
     def _table(self, rows: Sequence[Row]) -> Table:
         first = 0 if self._namespace is None else 1
@@ -173,10 +179,16 @@ def rows_of(documents: Documents, now: datetime) -> list[Row]:
     return sorted((row_of(each, now) for each in documents), key=lambda row: row.key)
 
 
-def legend(rows: Sequence[Row]) -> list[str]:
-    """Return what the notes mean, a line each."""
+def legend(rows: Sequence[Row], ahead: float) -> list[str]:
+    """Return what the notes mean, a line each, and whose times they are if clocks differ."""
     meanings = {note.mark: note.meaning for row in rows for note in row.notes}
-    return [f"{mark}: {meaning}" for mark, meaning in meanings.items()]
+    lines = [f"{mark}: {meaning}" for mark, meaning in meanings.items()]
+    if abs(ahead) >= NEAR:
+        side = "behind" if ahead > 0 else "ahead of"
+        lines.append(
+            f"this machine's clock is {shown(abs(ahead))} {side} the server's, which all times are by"
+        )
+    return lines
 
 
 def changes(before: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list[Row]:
@@ -188,7 +200,3 @@ def changes(before: Mapping[tuple[str, str], Row], rows: Sequence[Row]) -> list[
     return news + [
         Row(namespace=key[0], name=key[1], holder=None, notes=(DELETED,)) for key in sorted(gone)
     ]
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -48,6 +48,26 @@ def test_what_is_no_list_is_no_answer(odd: Answer) -> None:
         list(Scripted(odd).leases(None))
 
 
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Thu, 01 Jan 1970 00:16:40 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:16:39 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:16:38 GMT", -0.5),
+        ("Thu, 01 Jan 1970 00:16:41 GMT", 0.25),
+        ("Thu, 01 Jan 1970 00:16:51 GMT", 10.25),
+        ("soon", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_the_servers_clock_is_told_as_far_as_the_date_tells_it(
+    date: str | None, ahead: float
+) -> None:
+    headers = {} if date is None else {"Date": date}
+    came = Answer(200, headers, {}, sent_at=999.5, came_at=1000.75, took=1.25)
+    assert came.ahead == ahead
+
+
 def test_only_the_servers_own_words_are_shown() -> None:
     status = {"kind": "Status", "message": "no \x1b[31m way"}
     assert refusal(answer(403, status), "it") == "it: answered 403 Forbidden: no \\x1b[31m way"

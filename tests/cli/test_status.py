@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from kube_leader_election import LeaseLock, LeaseLockParams
 from kube_leader_election.testing import ApiServer, faults
+from tests.apiserver.server import NOBODY
+from tests.apiserver.server import ApiServer as RealServer
 from tests.cli.conftest import Command
 from tests.programs import Program, prepare_environment, wait_until
 
@@ -155,4 +158,70 @@ def test_a_watch_goes_on_when_the_server_is_back(server: ApiServer, watching: Pr
         wait_until(lambda: "Connection refused" in watching.output)
         server.put_lease("my-app", holder_identity="b")
     wait_until(lambda: "default/my-app: held by b" in watching.output)
-    assert watching.output.count("Connection refused") == 1
+
+
+def test_a_watch_tells_a_failure_that_lasts_once(server: ApiServer, watching: Program) -> None:
+    server.fail_next(faults.answer(503), verb="list", times=3)
+    server.put_lease("my-app", holder_identity="b")
+    wait_until(lambda: "default/my-app: held by b" in watching.output)
+    assert watching.output.count("answered 503") == 1
+
+
+def test_ctrl_c_ends_any_command_with_130(
+    command: Command, lease_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kube_leader_election.cli._cluster.Cluster.leases", interrupted)
+    said = command("status", kubeconfig=lease_server.kubeconfig)
+    assert (said.code, said.output, said.errors) == (130, "", "")
+
+
+# On a real server.
+
+
+@pytest.fixture
+def real(apiserver: RealServer, apiserver_namespace: str) -> str:
+    """A namespace with three Leases"""
+    for name in ("a", "b", "c"):
+        params = LeaseLockParams(lease_name=name, holder_id=f"holder-of-{name}", lease_ttl=600)
+        LeaseLock(apiserver.api_client(), apiserver_namespace, params).try_acquire_or_renew()
+    return apiserver_namespace
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize("page", [1, 2, 500])
+def test_a_real_server_gives_all_pages(
+    apiserver: RealServer, real: str, command: Command, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("kube_leader_election.cli._cluster._PAGE", page)
+    said = command("status", "-n", real, kubeconfig=apiserver.kubeconfig())
+    holders = [line.split()[1] for line in said.output.splitlines()]
+    assert holders == ["HOLDER", "holder-of-a", "holder-of-b", "holder-of-c"]
+    said = command("status", "-A", "--json", kubeconfig=apiserver.kubeconfig())
+    assert {each["namespace"] for each in json.loads(said.output)["leases"]} >= {real}
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize(("ahead", "side"), [(3600, "1h ahead of"), (-3600, "1h behind")])
+def test_a_wrong_clock_makes_no_lease_odd(
+    apiserver: RealServer,
+    real: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: float,
+    side: str,
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + ahead)
+    said = command("status", "a", "-n", real, kubeconfig=apiserver.kubeconfig())
+    header, _, last = said.output.splitlines()
+    assert "NOTES" not in header
+    assert last == f"this machine's clock is {side} the server's, which all times are by"
+
+
+@pytest.mark.apiserver
+def test_who_may_not_list_is_told(apiserver: RealServer, real: str, command: Command) -> None:
+    said = command("status", "-n", real, kubeconfig=apiserver.kubeconfig(NOBODY))
+    assert "answered 403 Forbidden: leases.coordination.k8s.io is forbidden" in str(said.code)
