@@ -13,6 +13,8 @@ from kube_leader_election import (
 )
 from kube_leader_election._core.timing import ElectorTiming, elector_timing
 
+from ._say import give_up
+
 PROGRAM = "kube-leader-election"
 
 
@@ -104,13 +106,17 @@ def timing_of(params: LeaderElectorParams) -> ElectorTiming:
 def namespace_of(options: argparse.Namespace) -> str:
     """Return the namespace that was told, or else is meant.
 
-    :raises InvalidParamsError: it is none.
+    :raises InvalidParamsError: what was told is none.
+    :raises SystemExit: what is meant cannot be found out.
     """
     from kube_leader_election._params import check_namespace
 
     if options.namespace is not None:
         return check_namespace(options.namespace)
-    return current_namespace("default")
+    try:
+        return current_namespace("default")
+    except InvalidParamsError as error:  # of a file, and of nothing that was told
+        give_up(str(error))
 
 
 def lease_name(text: str) -> str:

@@ -185,9 +185,8 @@ def legend(rows: Sequence[Row], ahead: float) -> list[str]:
     lines = [f"{mark}: {meaning}" for mark, meaning in meanings.items()]
     if abs(ahead) >= NEAR:
         side = "behind" if ahead > 0 else "ahead of"
-        lines.append(
-            f"this machine's clock is {shown(abs(ahead))} {side} the server's, which all times are by"
-        )
+        apart = f"{shown(abs(ahead))} {side} the server's"
+        lines.append(f"this machine's clock is {apart}, which all times are by")
     return lines
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kube_leader_election.cli._cluster import Answer, Cluster, NoAnswerError, _why, refusal
+from kube_leader_election.cli._cluster import Answer, Cluster, NoAnswerError, _why, connect, refusal
 
 
 def answer(status: int, document: Mapping[str, Any] | None) -> Answer:
@@ -82,3 +83,25 @@ def test_the_reason_is_the_innermost_one_of_the_system() -> None:
     assert _why(outer) == "Connection refused"
     assert _why(ValueError("s3cret")) == "ValueError"
     assert _why(TimeoutError("no whole answer within 10 s")) == "no whole answer within 10 s"
+
+
+def test_without_a_kubeconfig_a_pod_asks_its_own_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("token", "cert"):
+        (tmp_path / name).write_text("s3cret")
+        constant = f"kubernetes.config.incluster_config.SERVICE_{name.upper()}_FILENAME"
+        monkeypatch.setattr(constant, str(tmp_path / name))
+    default = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
+    monkeypatch.setattr(default, str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
+    monkeypatch.setattr("kubernetes.client.ApiClient", Client)
+    assert connect().url == "https://10.0.0.1:6443"
+
+
+class Client:
+    """Makes nothing of its configuration: the certificate is none"""
+
+    def __init__(self, configuration: Any) -> None:
+        self.configuration = configuration
