@@ -75,7 +75,7 @@ def test_a_server_that_is_not_reached_is_found(lease_server: ApiServer, command:
     [
         (404, faults.html, "is no API server"),
         (200, b"[]", "is no API server"),
-        (200, b"{}", "is no API server"),
+        (200, b'{"hello": 1}', "is no API server"),
     ],
 )
 def test_what_is_no_api_server_is_found(
