@@ -207,7 +207,7 @@ def test_a_real_server_gives_all_pages(
 
 
 @pytest.mark.apiserver
-@pytest.mark.parametrize(("ahead", "side"), [(3600, "1h ahead of"), (-3600, "1h behind")])
+@pytest.mark.parametrize(("ahead", "side"), [(5430, "1h30m ahead of"), (-5430, "1h30m behind")])
 def test_a_wrong_clock_makes_no_lease_odd(
     apiserver: RealServer,
     real: str,
