@@ -103,7 +103,10 @@ def test_the_live_picture_ends_at_a_signal_and_gives_the_cursor_back(
     assert "Traceback" not in terminal.text
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["plan"], ["doctor", "my-app", "--reads", "2"]])
+DOCTOR = ["doctor", "none", "--reads", "2", "--lease-ttl", "120"]
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["plan"], DOCTOR])
 def test_without_rich_plain_lines_are_shown(arguments: list[str]) -> None:
     with on_a_terminal([*WITHOUT_RICH, *arguments]) as terminal:
         assert terminal.wait() == 0
