@@ -1,4 +1,4 @@
-"""The command line: look at elections, plan them, and try them out without a cluster."""
+"""The command line: run what only one replica may, look at elections, plan them, try them out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from kube_leader_election import InvalidParamsError
 
-from . import _demo, _doctor, _plan, _rbac, _serve, _status
+from . import _demo, _doctor, _plan, _rbac, _run_options, _serve, _status
+from ._say import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _rbac.add_to(commands.add_parser("rbac", help="print the least Role for a Lease"))
     _demo.add_to(commands.add_parser("demo", help="watch three replicas elect a leader"))
     _serve.add_to(commands.add_parser("serve", help="serve Leases on loopback, for any program"))
-    options = parser.parse_args(arguments)
+    run = commands.add_parser("run", help="run a command only while leading")
+    _run_options.add_to(run)
+    ours, to_run = _split(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(ours)
+    if to_run is not None and options.command != "run":
+        parser.error(f"unrecognized arguments: {' '.join(['--', *to_run])}")
+    options.to_run = to_run
     try:
         code: int = options.run(options)
     except InvalidParamsError as error:
-        print(f"kube-leader-election: {error}", file=sys.stderr)  # noqa: T201
+        complain(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
@@ -36,3 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     return code
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return what comes before the first ``--``, and what after it; a later one is of the latter.
+
+    Not left to `argparse`, which before Python 3.13 removes one for each positional argument.
+    """
+    given = list(arguments)
+    if "--" not in given:
+        return given, None
+    at = given.index("--")
+    return given[:at], given[at + 1 :]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import NoReturn
 
 say = functools.partial(print, flush=True)
 
 
+PREFIX = "kube-leader-election: "
+
+
+def complain(problem: str) -> None:
+    """It was said on standard error, and by whom."""
+    print(f"{PREFIX}{problem}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def give_up(text: str) -> NoReturn:
     """The command ends with exit code 1, and `text` on standard error says why."""
-    raise SystemExit(f"kube-leader-election: {text}")
+    raise SystemExit(f"{PREFIX}{text}")
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "Serve the Leases of a Kubernetes API server on loopback until interrupted, and write a"
         " kubeconfig for whoever wants to elect a leader there."
     )
-    parser.add_argument("--port", type=_port, default=0, help="any that is free by default")
+    parser.add_argument("--port", type=port_number, default=0, help="any that is free by default")
     parser.add_argument("--tls", action="store_true", help="https, for users with a token only")
     parser.add_argument(
         "--kubeconfig", type=Path, help="a new file to write it to, for as long as it serves"
@@ -26,7 +26,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_serve)
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """:raises argparse.ArgumentTypeError: it is none."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return int(text)

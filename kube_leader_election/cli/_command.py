@@ -1,0 +1,110 @@
+"""The command as `run` sees it: by way of its guard."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from . import _children
+from ._guard import LONGEST_MESSAGE, fork_guard
+
+
+class GuardLostError(Exception):
+    """The guard has died, or does not act: all that has come of the command is killed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing is left of the command. `by_itself`: before anybody had ended it, though maybe asked.
+
+    `code`: its exit code, as a shell would have it.
+    """
+
+    code: int
+    by_itself: bool
+
+
+class Command:
+    """Runs while it may, in a process that is forked off right away. For the main thread."""
+
+    def __init__(self, command: Sequence[str], grace: float) -> None:
+        self._grace = grace
+        self._leads_until = 0.0
+        _children.become_subreaper()  # of what is left where the guard dies
+        self.guard, self._channel = fork_guard(command, grace)
+        self._channel.setblocking(False)
+
+    @property
+    def leads_until(self) -> float:
+        """Until when it may live without another renewal."""
+        return self._leads_until
+
+    @property
+    def killed_by(self) -> float:
+        """When nothing should be left of it, unless `renewed`."""
+        return self._leads_until + self._grace
+
+    def fileno(self) -> int:
+        """For `select`: readable when `ended` has something to tell."""
+        return self._channel.fileno()
+
+    def start(self, leads_until: float, environment: Mapping[str, str]) -> None:
+        """It runs, with so much more in its environment.
+
+        :raises GuardLostError: it does not.
+        """
+        self._leads_until = leads_until
+        self._tell("start", leads_until, environment)
+
+    def renewed(self, leads_until: float) -> None:
+        """It may live until then."""
+        self._leads_until = leads_until
+        self._tell("renewed", leads_until)
+
+    def finish(self, ends_at: float) -> None:
+        """It has no longer than until then."""
+        self._tell("finish", ends_at)
+
+    def forward(self, number: int) -> None:
+        """It was sent this signal, it alone."""
+        self._tell("signal", number)
+
+    def ended(self) -> Ended | None:
+        """Return how it has ended; `None`: it runs, or something of it.
+
+        :raises GuardLostError: nobody is there to say so; nothing of it is left.
+        """
+        try:
+            message = self._channel.recv(LONGEST_MESSAGE)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            message = b""
+        if not message:
+            self.kill_guard()
+        _, code, by_itself = json.loads(message)
+        return Ended(code, by_itself)
+
+    def kill_guard(self) -> NoReturn:
+        """:raises GuardLostError: nothing is left, neither of the command nor of its guard."""
+        self.close()
+        raise GuardLostError("the guard of the command was killed, or did not act in time")
+
+    def close(self) -> None:
+        """The guard has ended, and all that there was."""
+        self._channel.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.guard, signal.SIGKILL)
+        for _ in _children.kill_all():
+            pass
+
+    def _tell(self, *message: Any) -> None:
+        try:
+            self._channel.send(json.dumps(message).encode())
+        except (BlockingIOError, ConnectionError):
+            self.kill_guard()

@@ -1,0 +1,125 @@
+"""What ``run`` is told, and whether that can be."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from kube_leader_election import InvalidParamsError, LeaderElectorParams
+from kube_leader_election._params import check_namespace
+
+from ._lifetime import grace_rule, longest_grace, room_rule
+from ._serve import port_number
+
+EXAMPLE = """\
+In a Pod, with a service account that may create, get, update and watch the Lease:
+
+  command: [kube-leader-election, run, my-app, --health-port, "8080", --, python, worker.py]
+
+The command finds in its environment KUBE_LEADER_ELECTION_FENCING_TOKEN, which is greater than that
+of every earlier one, ..._LEASE, ..._NAMESPACE and ..._HOLDER_ID. When another may lead soon, it and
+all processes that it has started get SIGTERM, and then SIGKILL before that. At SIGTERM it is told
+to finish, still leading, and the next replica leads as soon as it has.
+
+exit codes:
+  that of the command, 128 + N if signal N has killed it; 0 if it was told to end and ran nothing
+  125 run has failed; 126 the command cannot be executed; 127 it is not found; 2 wrong arguments
+"""
+# In seconds, by which the election waits longer for the command than this has time to finish, so
+# that its end is seen.
+_SEEN_WITHIN = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is to be run, and how it is elected. `namespace`: `None` for that of the Pod."""
+
+    params: LeaderElectorParams
+    namespace: str | None
+    grace: float
+    drain_timeout: float
+    health_port: int | None
+    command: tuple[str, ...]
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """`parser` is that of this command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = f"{parser.prog} LEASE [options] -- COMMAND..."
+    parser.description = "Run a command only where, and only while, this replica leads."
+    parser.epilog = EXAMPLE
+    defaults = LeaderElectorParams
+    add = parser.add_argument
+    add("lease", metavar="LEASE", help="the Lease that all replicas share")
+    add("-n", "--namespace", help="of the Lease; that of the Pod or the kubeconfig by default")
+    _add_seconds(parser, "--lease-ttl", defaults.lease_ttl, "the Lease is claimed for so long")
+    _add_seconds(parser, "--renew-deadline", defaults.renew_deadline, "leads without a renewal")
+    _add_seconds(parser, "--retry-period", defaults.retry_period, "between failed attempts")
+    _add_seconds(parser, "--grace", None, "from SIGTERM to SIGKILL after a loss; all there is room")
+    _add_seconds(parser, "--drain-timeout", defaults.drain_timeout, "may finish after SIGTERM")
+    add("--health-port", type=port_number, metavar="PORT", help="serve /healthz and /leader")
+    parser.set_defaults(run=lambda options: _run(parser, options))
+
+
+def _add_seconds(
+    parser: argparse.ArgumentParser, name: str, default: object, explanation: str
+) -> None:
+    shown = "" if default is None else f" ({default:g} by default)"
+    parser.add_argument(
+        name, type=_number, default=default, metavar="SECONDS", help=f"{explanation}{shown}"
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    return int(number) if number.is_integer() else number
+
+
+def parsed(given: argparse.Namespace) -> Options:
+    """Return what was given, with what follows from it.
+
+    :raises InvalidParamsError: it cannot be.
+    """
+    command = tuple(given.to_run or ())
+    if not command:
+        raise InvalidParamsError("COMMAND", None, "must be given, after --")
+    if given.namespace is not None:
+        check_namespace(given.namespace)
+    params = LeaderElectorParams(
+        lease_name=given.lease,
+        lease_ttl=given.lease_ttl,
+        renew_deadline=given.renew_deadline,
+        retry_period=given.retry_period,
+        drain_timeout=given.drain_timeout + _SEEN_WITHIN,
+    )
+    if rule := room_rule(given.lease_ttl, given.renew_deadline):
+        raise InvalidParamsError("renew_deadline", given.renew_deadline, rule)
+    grace = given.grace
+    if grace is None:
+        grace = max(0.0, longest_grace(given.lease_ttl, given.renew_deadline))
+    if rule := grace_rule(grace, given.lease_ttl, given.renew_deadline):
+        raise InvalidParamsError("grace", grace, rule)
+    return Options(
+        params=params,
+        namespace=given.namespace,
+        grace=float(grace),
+        drain_timeout=given.drain_timeout,
+        health_port=given.health_port,
+        command=command,
+    )
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    try:
+        options = parsed(given)
+    except InvalidParamsError as error:
+        parser.error(str(error))
+    if sys.platform != "linux":
+        parser.error("works on Linux only, which kills a process with its parent")
+    from ._run import run
+
+    return run(options)
