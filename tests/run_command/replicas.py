@@ -1,0 +1,138 @@
+"""Replicas of `run`, each with a way of its own to one server; all write to one file"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from kube_leader_election.testing import ApiServer
+from tests.programs import PATIENCE, Program, wait_until
+from tests.proxy import Proxy
+
+from . import stamps, worker
+from .stamps import Life
+
+LEASE_TTL, RENEW_DEADLINE, RETRY_PERIOD = 4, 2.0, 0.5
+OPTIONS = [
+    *("--namespace", "default", "--drain-timeout", "3"),
+    *("--lease-ttl", str(LEASE_TTL), "--renew-deadline", str(RENEW_DEADLINE)),
+    *("--retry-period", str(RETRY_PERIOD)),
+]
+RUN = [sys.executable, "-m", "kube_leader_election", "run"]
+
+
+class Replicas:
+    """So many of them run within the with-block, and are replaced when they have ended."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self._count = count
+        self._folder = folder
+        self._started = 0
+        self._kinds = itertools.cycle(worker.KINDS)
+        self.file = folder / "stamps"
+        self._exit = ExitStack()
+        self._programs: dict[str, Program] = {}
+        self._proxies: dict[str, Proxy] = {}
+
+    def __enter__(self) -> Replicas:
+        self._server = self._exit.enter_context(ApiServer())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def start(self) -> str:
+        """One more has begun to contend, with the next kind of command; return its name."""
+        self._started += 1
+        kind = next(self._kinds)
+        name = f"replica-{self._started}-{kind}"
+        folder = self._folder / name
+        folder.mkdir()
+        proxy = Proxy(int(self._server.url.rpartition(":")[2]), scheme="http")
+        self._proxies[name] = self._exit.enter_context(proxy)
+        kubeconfig = self._server.write_kubeconfig(folder / "kubeconfig")
+        kubeconfig.write_text(kubeconfig.read_text().replace(self._server.url, proxy.url))
+        os.environ["KUBECONFIG"] = str(kubeconfig)
+        command = [sys.executable, "-I", "-S", worker.__file__, str(self.file), kind]
+        program = Program([*RUN, "my-app", *OPTIONS, "--", *command], folder=folder)
+        self._programs[name] = self._exit.enter_context(program)
+        return name
+
+    def fill(self) -> None:
+        """There are as many as there should be, and those that are new follow."""
+        for name, program in list(self._programs.items()):
+            if not program.running:
+                del self._programs[name]
+                self._proxies.pop(name)
+        new = [self.start() for _ in range(self._count - len(self._programs))]
+        for name in new:
+            self.wait_until_contending(name)
+
+    def wait_until_contending(self, name: str) -> None:
+        """It has asked the server for something, and had time to begin its watch."""
+        wait_until(lambda: self._proxies[name].open_connections > 1)
+        time.sleep(0.1)
+
+    def current(self) -> Life | None:
+        """Return the life of the command that has begun last, if any."""
+        found = stamps.lives(stamps.read(self.file))
+        return found[-1] if found else None
+
+    def wait_for_another(self, than: Life | None) -> Life:
+        """Return the next life, once it has begun."""
+        before = than.token if than else 0
+
+        def is_there() -> bool:
+            now = self.current()
+            return now is not None and now.token > before
+
+        wait_until(is_there, PATIENCE)
+        found = self.current()
+        assert found is not None
+        return found
+
+    def life(self, token: int) -> Life:
+        """Return what is known now of that one."""
+        return next(each for each in stamps.lives(stamps.read(self.file)) if each.token == token)
+
+    def leader(self) -> str:
+        """Return the name of the replica whose command runs."""
+        lease = self._server.stored_lease("my-app")
+        holder = lease["spec"]["holderIdentity"] if lease else ""
+        for name, program in self._programs.items():
+            if program.running and f"{holder!r} leads, fencing token" in program.output:
+                return name
+        raise LookupError(f"{holder!r} is no replica")
+
+    def guard(self, name: str) -> int:
+        """Return the pid of the guard of that replica, its only child."""
+        pid = self._programs[name].pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    def signal(self, name: str, number: int) -> float:
+        """`run` has got a signal, alone; return the instant right before."""
+        at = time.monotonic()
+        os.kill(self._programs[name].pid, number)
+        return at
+
+    def wait_for_the_end(self, name: str) -> int:
+        """Return the exit code of `run`."""
+        return self._programs[name].wait(PATIENCE)
+
+    def proxy(self, name: str) -> Proxy:
+        """Return the way to the server that only this replica has."""
+        return self._proxies[name]
+
+    def says(self, name: str) -> str:
+        """Return what it has logged."""
+        return self._programs[name].output
