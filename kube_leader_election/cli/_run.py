@@ -196,6 +196,10 @@ class Runner:
 
 
 def _leads_until(leadership: Leadership) -> float:
-    """Return the end of the term without another renewal, rather too early than too late."""
+    """Return the end of the term without another renewal, or an instant before it.
+
+    Once that is over nothing is known of it, but that it is.
+    """
     looked_at = now()
-    return looked_at + leadership.remaining()
+    left = leadership.remaining()
+    return looked_at + left if left > 0 else 0.0

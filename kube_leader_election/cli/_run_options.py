@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from kube_leader_election import InvalidParamsError, LeaderElectorParams
+from kube_leader_election._core.timing import drain_timeout_rule
 from kube_leader_election._params import check_namespace
 
 from ._lifetime import grace_rule, longest_grace, room_rule
@@ -89,6 +90,8 @@ def parsed(given: argparse.Namespace) -> Options:
         raise InvalidParamsError("COMMAND", None, "must be given, after --")
     if given.namespace is not None:
         check_namespace(given.namespace)
+    if rule := drain_timeout_rule(given.drain_timeout):
+        raise InvalidParamsError("drain_timeout", given.drain_timeout, rule)
     params = LeaderElectorParams(
         lease_name=given.lease,
         lease_ttl=given.lease_ttl,

@@ -1,0 +1,101 @@
+"""What ``run`` accepts on its command line"""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from kube_leader_election.cli import _run_options, main
+from kube_leader_election.cli._run_options import Options, parsed
+
+
+def options(*arguments: str, command: tuple[str, ...] = ("true",)) -> Options:
+    parser = argparse.ArgumentParser()
+    _run_options.add_to(parser)
+    given = parser.parse_args(arguments)
+    given.to_run = command
+    return parsed(given)
+
+
+def test_the_defaults_are_those_of_an_elector_with_all_the_grace_there_is_room_for() -> None:
+    found = options("my-app")
+    params = found.params
+    assert (params.lease_ttl, params.renew_deadline, params.retry_period) == (15, 10.0, 2.0)
+    assert found.grace == pytest.approx(3.7)
+    assert found.namespace is None
+    assert found.health_port is None
+    assert params.holder_id is None  # the name of the Pod and a random part
+
+
+def test_the_election_waits_longer_than_the_command_has_to_finish() -> None:
+    found = options("my-app", "--drain-timeout", "3")
+    assert found.drain_timeout == 3
+    assert found.params.drain_timeout > 3
+
+
+def test_all_of_it_can_be_said() -> None:
+    found = options(
+        *("my-app", "-n", "jobs", "--lease-ttl", "30", "--renew-deadline", "20.5"),
+        *("--retry-period", "3", "--grace", "2", "--health-port", "8080"),
+    )
+    assert found.namespace == "jobs"
+    assert found.params.lease_ttl == 30
+    assert found.params.renew_deadline == 20.5
+    assert (found.grace, found.health_port) == (2.0, 8080)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run", "my-app", "--", "true", "--grace", "5"], None),  # that is the command's
+        (["run", "my-app"], "COMMAND=None: must be given, after --"),
+        (["run", "my-app", "true"], "unrecognized arguments: true"),
+        (["run", "My App", "--", "true"], "lease_name='My App': must be a DNS subdomain"),
+        (["run", "my-app", "-n", "", "--", "true"], "namespace='': must be a DNS label"),
+        (["run", "my-app", "--lease-ttl", "1.5", "--", "true"], "lease_ttl=1.5: must be a whole"),
+        (["run", "my-app", "--lease-ttl", "nan", "--", "true"], "lease_ttl=nan: must be a whole"),
+        (["run", "my-app", "--grace", "5", "--", "true"], "grace=5: must be from 0 to 3.7 s"),
+        (["run", "my-app", "--grace", "x", "--", "true"], "'x' is no number of seconds"),
+        (
+            ["run", "my-app", "--renew-deadline", "14", "--", "true"],
+            "renew_deadline=14: leaves no time to end the command before another may lead",
+        ),
+        (["run", "my-app", "--drain-timeout", "-1", "--", "true"], "drain_timeout=-1: must be"),
+        (["run", "my-app", "--health-port", "x", "--", "true"], "must be from 0 to 65535"),
+        (["serve", "--", "true"], "unrecognized arguments: -- true"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(
+    arguments: list[str],
+    problem: str | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if problem is None:
+        monkeypatch.setattr("kube_leader_election.cli._run.run", lambda options: 42)
+        assert main(arguments) == 42
+        return
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_all_after_the_first_dashes_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Options] = []
+
+    def run(told: Options) -> int:
+        seen.append(told)
+        return 0
+
+    monkeypatch.setattr("kube_leader_election.cli._run.run", run)
+    assert main(["run", "-n", "jobs", "my-app", "--", "sh", "-c", "x", "--", "-n", "y"]) == 0
+    assert seen[0].command == ("sh", "-c", "x", "--", "-n", "y")
+    assert seen[0].namespace == "jobs"
+
+
+def test_the_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "command: [kube-leader-election, run, my-app, " in capsys.readouterr().out
