@@ -231,6 +231,18 @@ def test_when_the_guard_is_killed_nothing_is_left_and_the_lease_is_free(
     assert "Traceback" not in program.output
 
 
+def test_when_the_guard_is_killed_and_nobody_can_act_the_kernel_kills_the_command(
+    place: Place,
+) -> None:
+    with place.worker("stubborn") as program:
+        wait_for_all(place, "stubborn")
+        guard = children(program.pid)[0]
+        os.kill(program.pid, signal.SIGSTOP)
+        os.kill(guard, signal.SIGKILL)
+        wait_until(lambda: not any(map(runs, place.pids())))
+        assert not runs(guard)
+
+
 def test_a_follower_whose_guard_is_killed_ends(place: Place) -> None:
     place.server.put_lease("my-app", holder_identity="another")
     with place.worker("plain") as program:

@@ -136,8 +136,9 @@ class Guard:
             self._lifetime = self._lifetime.asked_to_finish(ends_at)
 
     def _hear_signal(self, number: int) -> None:
-        if self._child:
-            os.kill(self._child, number)  # until it was waited for, no other has its pid
+        if self._child:  # it was not waited for, so no other has its pid
+            with suppress(PermissionError):  # another user's now
+                os.kill(self._child, number)
 
     def _note(self, pid: int, status: int) -> None:
         if pid == self._child and self._lifetime is not None:

@@ -105,6 +105,15 @@ def partition(town: Town) -> None:
     _note_a_loss(town, life)
 
 
+def guard_stopped(town: Town) -> None:
+    """The leader's guard is stopped, and the leader reaches the server no more."""
+    name, life = town.leader()
+    os.kill(town.replicas.guard(name), signal.SIGSTOP)
+    with town.replicas.proxy(name).dropping():
+        town.replicas.wait_for_the_end(name)
+    _note_a_loss(town, life)
+
+
 def _note_a_loss(town: Town, life: Life) -> None:
     following = town.replicas.wait_for_another(life)
     town.spare.append(following.began_at - town.replicas.life(life.token).ended_at)
@@ -116,6 +125,7 @@ SCENES: dict[str, Callable[[Town], None]] = {
     "guard": guard,
     "stopped": stopped,
     "partition": partition,
+    "guard-stopped": guard_stopped,
 }
 
 
