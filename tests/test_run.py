@@ -35,6 +35,7 @@ class Place:
         self.folder = folder
         self.file = folder / "stamps"
         self._made = 0
+        self._booted_at = time.time() - time.monotonic()
 
     def run(self, *command: str, options: list[str] | None = None) -> Program:
         self._made += 1
@@ -60,12 +61,14 @@ class Place:
         lease = self.server.stored_lease("my-app")
         return lease["spec"].get("holderIdentity") if lease else None
 
-    def expires_at(self) -> float:
+    def renewed_at(self) -> float:
         """By the wall clock"""
         lease = self.server.stored_lease("my-app")
         assert lease is not None
-        renewed_at = datetime.fromisoformat(lease["spec"]["renewTime"].replace("Z", "+00:00"))
-        return renewed_at.timestamp() + float(lease["spec"]["leaseDurationSeconds"])
+        return datetime.fromisoformat(lease["spec"]["renewTime"].replace("Z", "+00:00")).timestamp()
+
+    def by_wall_clock(self, at: float) -> float:
+        return at + self._booted_at
 
 
 @pytest.fixture
@@ -177,6 +180,7 @@ def test_whoever_does_not_finish_in_time_is_killed_before_the_lease_is_free(
         assert program.wait(PATIENCE) == (137 if kind == "stubborn" else 0)
     assert not any(map(runs, place.pids()))
     assert place.holder() == ""
+    assert place.by_wall_clock(place.life().ended_at) < place.renewed_at()  # when it was released
 
 
 def test_what_a_command_leaves_behind_is_ended_before_the_lease_is_free(place: Place) -> None:
@@ -197,7 +201,7 @@ def test_other_signals_are_for_the_command(place: Place) -> None:
 
 
 def test_signals_of_the_command_are_as_if_it_was_run_directly(place: Place) -> None:
-    with place.shell("grep -E 'Sig(Blk|Ign)' /proc/$$/status") as program:
+    with place.run("grep", "-E", "Sig(Blk|Ign)", "/proc/self/status") as program:
         assert program.wait(PATIENCE) == 0
     directly = Path("/proc/self/status").read_text()
     before = [line for line in directly.splitlines() if line.startswith("SigBlk")]
@@ -258,10 +262,9 @@ def test_while_run_is_stopped_the_command_ends_before_another_may_lead(
 ) -> None:
     with place.worker(kind, QUICK) as program:
         wait_for_all(place, kind)
-        since_boot = time.time() - time.monotonic()
         os.kill(program.pid, signal.SIGSTOP)
         wait_until(lambda: not any(map(runs, place.pids())))
-        assert place.life().ended_at + since_boot < place.expires_at()
+        assert place.by_wall_clock(place.life().ended_at) < place.renewed_at() + 4
         os.kill(program.pid, signal.SIGCONT)
         first = place.life().token
         wait_until(lambda: place.life().token > first)  # it contends again
@@ -271,16 +274,16 @@ def test_while_run_is_stopped_the_command_ends_before_another_may_lead(
 def test_a_guard_that_is_stopped_does_not_keep_the_command_alive(place: Place) -> None:
     with place.worker("forking", QUICK) as program:
         wait_for_all(place, "forking")
-        since_boot = time.time() - time.monotonic()
         os.kill(children(program.pid)[0], signal.SIGSTOP)
         with place.server.refuse_connections():
             assert program.wait(PATIENCE) == 125
         assert not any(map(runs, place.pids()))
-        assert place.life().ended_at + since_boot < place.expires_at()
+        assert place.by_wall_clock(place.life().ended_at) < place.renewed_at() + 4
 
 
 def test_when_another_holds_the_lease_the_command_is_killed_at_once(place: Place) -> None:
-    with place.worker("forking") as program:
+    long = ["--lease-ttl", "600", "--renew-deadline", "400", "--retry-period", "10"]
+    with place.worker("forking", long) as program:
         wait_for_all(place, "forking")
         place.server.put_lease("my-app", holder_identity="another")
         wait_until(lambda: not any(map(runs, place.pids())))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import kube_leader_election
 from tests.measured import figures
 from tests.measured.figures import Figure
 from tests.programs import CHECKOUT, wait_until
@@ -135,7 +136,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of all scenes and kinds")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(CHECKOUT)
+    roots = [Path(kube_leader_election.__file__).parents[1], CHECKOUT]
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
     with tempfile.TemporaryDirectory() as folder, Replicas(3, Path(folder)) as replicas:
         town = Town(replicas)

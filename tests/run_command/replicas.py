@@ -80,7 +80,10 @@ class Replicas:
 
     def wait_until_contending(self, name: str) -> None:
         """It has asked the server for something, and had time to begin its watch."""
-        wait_until(lambda: self._proxies[name].open_connections > 1)
+        try:
+            wait_until(lambda: self._proxies[name].open_connections > 1)
+        except AssertionError as error:
+            raise AssertionError(f"{name} does not contend:\n{self.says(name)}") from error
         time.sleep(0.1)
 
     def current(self) -> Life | None:
