@@ -72,24 +72,24 @@ def exit_code(status: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def descendants() -> set[int]:
-    """Return the processes below this one, also those that have ended and were not waited for."""
+def descendants(of: int | None = None) -> set[int]:
+    """Return the processes below that one, or this; also such as were not waited for."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             with suppress(OSError):  # it may end at any moment
                 children[_parent(process)].append(int(process.name))
     found: set[int] = set()
-    new = {os.getpid()}
+    new = {os.getpid() if of is None else of}
     while new:
         new = {child for each in new for child in children[each]} - found
         found |= new
     return found
 
 
-def signal_all(number: signal.Signals) -> None:
-    """All descendants were sent a signal."""
-    for process in descendants():
+def signal_all(number: signal.Signals, below: int | None = None) -> None:
+    """All descendants of that one, or this, were sent a signal."""
+    for process in descendants(below):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(process, number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from . import _children
-from ._guard import LONGEST_MESSAGE, fork_guard
+from ._guard import LONGEST_MESSAGE, fork_guard, now
+
+# In seconds, and well within the time to die: the machine may be busy.
+_IS_LATE = 0.3
+_IS_LOST = 5.0
 
 
 class GuardLostError(Exception):
@@ -35,6 +40,7 @@ class Command:
     def __init__(self, command: Sequence[str], grace: float) -> None:
         self._grace = grace
         self._leads_until = 0.0
+        self._late_since = math.inf
         _children.become_subreaper()  # of what is left where the guard dies
         self.guard, self._channel = fork_guard(command, grace)
         self._channel.setblocking(False)
@@ -43,11 +49,6 @@ class Command:
     def leads_until(self) -> float:
         """Until when it may live without another renewal."""
         return self._leads_until
-
-    @property
-    def killed_by(self) -> float:
-        """When nothing should be left of it, unless `renewed`."""
-        return self._leads_until + self._grace
 
     def fileno(self) -> int:
         """For `select`: readable when `ended` has something to tell."""
@@ -89,6 +90,20 @@ class Command:
             self.kill_guard()
         _, code, by_itself = json.loads(message)
         return Ended(code, by_itself)
+
+    def see_to_its_end(self) -> None:
+        """If it should be over, and its guard is late, all of it was killed from here.
+
+        :raises GuardLostError: the guard does not say either that it is over.
+        """
+        looked_at = now()
+        if looked_at < self._leads_until + self._grace + _IS_LATE:
+            self._late_since = math.inf
+            return
+        self._late_since = min(self._late_since, looked_at)
+        _children.signal_all(signal.SIGKILL, below=self.guard)
+        if looked_at > self._late_since + _IS_LOST:
+            self.kill_guard()
 
     def kill_guard(self) -> NoReturn:
         """:raises GuardLostError: nothing is left, neither of the command nor of its guard."""

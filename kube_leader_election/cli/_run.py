@@ -29,7 +29,6 @@ from ._say import PREFIX, complain
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 # In seconds.
-_GUARD_IS_LATE = 0.3
 _LOOKS_AROUND_EVERY = 1.0
 _OTHERS_WAIT_WITHIN = 3.0
 _LOOKS_WHILE_STOPPING = 0.1
@@ -163,8 +162,7 @@ class Runner:
             self._command.forward(number)
             if number in ENDING:
                 self._command.finish(now() + self._options.drain_timeout)
-        if now() > self._command.killed_by + _GUARD_IS_LATE:
-            self._command.kill_guard()
+        self._command.see_to_its_end()
         nap = next_look(self._command.leads_until - now())
         if leadership.stopping.is_set():
             nap = min(nap, _LOOKS_WHILE_STOPPING)

@@ -144,7 +144,11 @@ def main() -> int:
         for _ in range(options.rounds):
             for scene in options.scenes or SCENES:
                 began_at = time.monotonic()
-                SCENES[scene](town)
+                try:
+                    SCENES[scene](town)
+                except Exception:
+                    print(f"{scene} failed:\n{replicas.story()}", flush=True)
+                    raise
                 print(f"{scene}: {time.monotonic() - began_at:.1f} s", flush=True)
         return _verdict(town, stamps.read(replicas.file))
 

@@ -80,10 +80,7 @@ class Replicas:
 
     def wait_until_contending(self, name: str) -> None:
         """It has asked the server for something, and had time to begin its watch."""
-        try:
-            wait_until(lambda: self._proxies[name].open_connections > 1)
-        except AssertionError as error:
-            raise AssertionError(f"{name} does not contend:\n{self.says(name)}") from error
+        wait_until(lambda: self._proxies[name].open_connections > 1)
         time.sleep(0.1)
 
     def current(self) -> Life | None:
@@ -136,6 +133,11 @@ class Replicas:
         """Return the way to the server that only this replica has."""
         return self._proxies[name]
 
-    def says(self, name: str) -> str:
-        """Return what it has logged."""
-        return self._programs[name].output
+    def story(self) -> str:
+        """Return all that is known now, to find out why something has not happened."""
+        lines = [f"{self._server.stored_lease('my-app')}"]
+        for name, program in self._programs.items():
+            state = "runs" if program.running else "has ended"
+            count = self._proxies[name].open_connections
+            lines += [f"{name}: {state}, with {count} connections", program.output]
+        return "\n".join(lines)
