@@ -317,3 +317,16 @@ def test_what_is_served_says_who_leads(place: Place) -> None:
             assert second.wait(PATIENCE) == 125
         assert "Address already in use" in second.output
         assert "Traceback" not in second.output
+
+
+def test_a_guard_that_is_stopped_does_not_keep_the_command_from_being_killed_at_once(
+    place: Place,
+) -> None:
+    long = ["--lease-ttl", "600", "--renew-deadline", "400", "--retry-period", "10"]
+    with place.worker("forking", long) as program:
+        wait_for_all(place, "forking")
+        os.kill(children(program.pid)[0], signal.SIGSTOP)
+        place.server.put_lease("my-app", holder_identity="another")
+        wait_until(lambda: not any(map(runs, place.pids())))
+        assert program.wait(PATIENCE) == 125
+    assert place.holder() == "another"

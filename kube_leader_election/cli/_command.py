@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from . import _children
 from ._guard import LONGEST_MESSAGE, fork_guard, now
+from ._lifetime import Lifetime
 
 # In seconds, and well within the time to die: the machine may be busy.
 _IS_LATE = 0.3
@@ -38,8 +39,8 @@ class Command:
     """Runs while it may, in a process that is forked off right away. For the main thread."""
 
     def __init__(self, command: Sequence[str], grace: float) -> None:
-        self._grace = grace
-        self._leads_until = 0.0
+        self._lifetime = Lifetime(grace=grace, leads_until=0.0)
+        self._is_closed = False
         self._late_since = math.inf
         _children.become_subreaper()  # of what is left where the guard dies
         self.guard, self._channel = fork_guard(command, grace)
@@ -48,7 +49,7 @@ class Command:
     @property
     def leads_until(self) -> float:
         """Until when it may live without another renewal."""
-        return self._leads_until
+        return self._lifetime.leads_until
 
     def fileno(self) -> int:
         """For `select`: readable when `ended` has something to tell."""
@@ -59,16 +60,19 @@ class Command:
 
         :raises GuardLostError: it does not.
         """
-        self._leads_until = leads_until
+        self._lifetime = Lifetime(grace=self._lifetime.grace, leads_until=leads_until)
         self._tell("start", leads_until, environment)
 
     def renewed(self, leads_until: float) -> None:
         """It may live until then."""
-        self._leads_until = leads_until
+        self._lifetime = self._lifetime.renewed(leads_until)
         self._tell("renewed", leads_until)
 
     def finish(self, ends_at: float) -> None:
         """It has no longer than until then."""
+        if ends_at >= self._lifetime.ends_at:
+            return
+        self._lifetime = self._lifetime.asked_to_finish(ends_at)
         self._tell("finish", ends_at)
 
     def forward(self, number: int) -> None:
@@ -97,7 +101,7 @@ class Command:
         :raises GuardLostError: the guard does not say either that it is over.
         """
         looked_at = now()
-        if looked_at < self._leads_until + self._grace + _IS_LATE:
+        if looked_at < self._lifetime.kills_at + _IS_LATE:
             self._late_since = math.inf
             return
         self._late_since = min(self._late_since, looked_at)
@@ -112,6 +116,9 @@ class Command:
 
     def close(self) -> None:
         """The guard has ended, and all that there was."""
+        if self._is_closed:  # another may have its pid by now
+            return
+        self._is_closed = True
         self._channel.close()
         with suppress(ProcessLookupError):
             os.kill(self.guard, signal.SIGKILL)

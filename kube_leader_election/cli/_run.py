@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from kube_leader_election import (
     LeaderElectionError,
@@ -120,8 +120,12 @@ class Runner:
             client.CoordinationV1Api(),
             self._namespace,
             self._options.params,
-            on_stopped_leading=lambda: self._wake.send(b"\0"),
+            on_stopped_leading=self._wake_up,
         )
+
+    def _wake_up(self) -> None:
+        with suppress(BlockingIOError):  # it has much to wake up for
+            self._wake.send(b"\0")
 
     def _look_around(self, elector: LeaderElector, is_over: threading.Event) -> None:
         """On a thread: what nobody else waits for is waited for, and no end is missed.
@@ -136,7 +140,8 @@ class Runner:
             seen = {child: seen.get(child, looked_at) for child in ended}
             for child, seen_at in seen.items():
                 if looked_at - seen_at > _OTHERS_WAIT_WITHIN:
-                    os.waitpid(child, os.WNOHANG)
+                    with suppress(ChildProcessError):
+                        os.waitpid(child, os.WNOHANG)
             # A signal that came right before the election began could not stop it.
             if self._is_to_end or _children.has_ended(self._command.guard):
                 elector.stop(wait=False)
