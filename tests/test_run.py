@@ -18,8 +18,8 @@ import pytest
 
 from kube_leader_election.testing import ApiServer
 from tests.programs import PATIENCE, Program, prepare_environment, wait_until
-from tests.run_command import stamps, worker
-from tests.run_command.stamps import Life
+from tests.run_command import worker
+from tests.run_command.stamps import Life, Reader, overlaps
 
 RUN = [sys.executable, "-m", "kube_leader_election", "run", "my-app", "--namespace", "default"]
 QUICK = ["--lease-ttl", "4", "--renew-deadline", "2", "--retry-period", "0.5"]
@@ -34,6 +34,7 @@ class Place:
         self.server = server
         self.folder = folder
         self.file = folder / "stamps"
+        self.lives = Reader(self.file).lives
         self._made = 0
         self._booted_at = time.time() - time.monotonic()
 
@@ -52,10 +53,10 @@ class Place:
 
     def pids(self) -> set[int]:
         """Those of all that have written something"""
-        return {stamp.pid for stamp in stamps.read(self.file)}
+        return {pid for life in self.lives() for pid in life.pids}
 
     def life(self, index: int = -1) -> Life:
-        return stamps.lives(stamps.read(self.file))[index]
+        return self.lives()[index]
 
     def holder(self) -> str | None:
         lease = self.server.stored_lease("my-app")
@@ -268,7 +269,7 @@ def test_while_run_is_stopped_the_command_ends_before_another_may_lead(
         os.kill(program.pid, signal.SIGCONT)
         first = place.life().token
         wait_until(lambda: place.life().token > first)  # it contends again
-    assert stamps.overlaps(stamps.read(place.file)) == []
+    assert overlaps(place.lives()) == []
 
 
 def test_a_guard_that_is_stopped_does_not_keep_the_command_alive(place: Place) -> None:
@@ -291,7 +292,7 @@ def test_when_another_holds_the_lease_the_command_is_killed_at_once(place: Place
         first = place.life().token
         place.server.put_lease("my-app", holder_identity="")
         wait_until(lambda: place.life().token > first)
-    assert stamps.overlaps(stamps.read(place.file)) == []
+    assert overlaps(place.lives()) == []
 
 
 def test_children_that_it_inherits_are_waited_for(place: Place) -> None:

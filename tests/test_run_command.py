@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run_command import stamps
+from tests.run_command.stamps import Life, Reader, overlaps
 
 ONE = ["1.0 7 100 begin:0.250", "2.0 7 100 beat", "3.0 7 100 end"]
 
@@ -24,11 +24,17 @@ ONE = ["1.0 7 100 begin:0.250", "2.0 7 100 beat", "3.0 7 100 end"]
 def test_whoever_lives_with_another_is_seen(tmp_path: Path, other: list[str], count: int) -> None:
     file = tmp_path / "stamps"
     file.write_text("\n".join([*ONE, *other, "3.9 7"]))  # the last is being written
-    assert len(stamps.overlaps(stamps.read(file))) == count
+    assert len(overlaps(Reader(file).lives())) == count
 
 
-def test_a_life_is_from_the_first_to_the_last_of_its_stamps(tmp_path: Path) -> None:
+def test_a_life_is_from_the_first_to_the_last_of_its_stamps_whenever_they_are_read(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "stamps"
-    assert stamps.lives(stamps.read(file)) == []
-    file.write_text("\n".join([*ONE, ""]))
-    assert stamps.lives(stamps.read(file)) == [stamps.Life(7, 0.75, 1.0, 3.0)]
+    reader = Reader(file)
+    assert reader.lives() == []
+    file.write_text(f"{ONE[0]}\n{ONE[1][:4]}")
+    assert reader.lives() == [Life(7, 0.75, 1.0, 1.0, frozenset({100}))]
+    file.write_text("\n".join([*ONE, "2.5 7 101 beat", ""]))
+    assert reader.lives() == [Life(7, 0.75, 1.0, 3.0, frozenset({100, 101}))]
+    assert reader.lives() == [Life(7, 0.75, 1.0, 3.0, frozenset({100, 101}))]

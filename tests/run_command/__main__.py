@@ -22,9 +22,8 @@ from tests.measured import figures
 from tests.measured.figures import Figure
 from tests.programs import CHECKOUT, wait_until
 
-from . import stamps
 from .replicas import LEASE_TTL, Replicas
-from .stamps import Life
+from .stamps import Life, overlaps
 
 
 class Town:
@@ -150,11 +149,12 @@ def main() -> int:
                     print(f"{scene} failed:\n{replicas.story()}", flush=True)
                     raise
                 print(f"{scene}: {time.monotonic() - began_at:.1f} s", flush=True)
-        return _verdict(town, stamps.read(replicas.file))
+        return _verdict(town)
 
 
-def _verdict(town: Town, written: list[stamps.Stamp]) -> int:
-    found = stamps.overlaps(written)
+def _verdict(town: Town) -> int:
+    lives = town.replicas.lives()
+    found = overlaps(lives)
     rows: list[Figure] = [
         figures.numbers("two commands at a time", [len(found)], most=0),
         figures.milliseconds(
@@ -167,7 +167,7 @@ def _verdict(town: Town, written: list[stamps.Stamp]) -> int:
         figures.seconds("killed: until the next runs", town.takeovers),
         figures.seconds("stopped, cut off: from the end of one to the next", town.spare, least=0),
     ]
-    print(f"{len(stamps.lives(written))} commands, {len(written)} stamps")
+    print(f"{len(lives)} commands, {sum(len(life.pids) for life in lives)} processes")
     print(figures.heading())
     for row in rows:
         if row.n != "0":

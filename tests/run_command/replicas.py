@@ -14,8 +14,8 @@ from kube_leader_election.testing import ApiServer
 from tests.programs import PATIENCE, Program, wait_until
 from tests.proxy import Proxy
 
-from . import stamps, worker
-from .stamps import Life
+from . import worker
+from .stamps import Life, Reader
 
 LEASE_TTL, RENEW_DEADLINE, RETRY_PERIOD = 4, 2.0, 0.5
 OPTIONS = [
@@ -34,7 +34,8 @@ class Replicas:
         self._folder = folder
         self._started = 0
         self._kinds = itertools.cycle(worker.KINDS)
-        self.file = folder / "stamps"
+        self._file = folder / "stamps"
+        self.lives = Reader(self._file).lives
         self._exit = ExitStack()
         self._programs: dict[str, Program] = {}
         self._proxies: dict[str, Proxy] = {}
@@ -63,7 +64,7 @@ class Replicas:
         kubeconfig = self._server.write_kubeconfig(folder / "kubeconfig")
         kubeconfig.write_text(kubeconfig.read_text().replace(self._server.url, proxy.url))
         os.environ["KUBECONFIG"] = str(kubeconfig)
-        command = [sys.executable, "-I", "-S", worker.__file__, str(self.file), kind]
+        command = [sys.executable, "-I", "-S", worker.__file__, str(self._file), kind]
         program = Program([*RUN, "my-app", *OPTIONS, "--", *command], folder=folder)
         self._programs[name] = self._exit.enter_context(program)
         return name
@@ -85,7 +86,7 @@ class Replicas:
 
     def current(self) -> Life | None:
         """Return the life of the command that has begun last, if any."""
-        found = stamps.lives(stamps.read(self.file))
+        found = self.lives()
         return found[-1] if found else None
 
     def wait_for_another(self, than: Life | None) -> Life:
@@ -103,7 +104,7 @@ class Replicas:
 
     def life(self, token: int) -> Life:
         """Return what is known now of that one."""
-        return next(each for each in stamps.lives(stamps.read(self.file)) if each.token == token)
+        return next(life for life in self.lives() if life.token == token)
 
     def leader(self) -> str:
         """Return the name of the replica whose command runs."""
