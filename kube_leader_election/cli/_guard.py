@@ -4,7 +4,8 @@
 command by itself: all processes that have come of it get SIGTERM, and SIGKILL once their grace is
 over, which is before another may lead. So that also holds while `run` is stopped (SIGSTOP, a
 debugger), hangs, or is late. Where `run` is gone, killed with -9 say, all of them are killed at
-once; and where the guard is, the kernel kills the command, and `run` what has come of it.
+once; where the guard is, the kernel kills the command, and `run` what has come of it; and where
+the guard is late, `run` kills.
 
 Not covered: the guard is stopped together with `run` and the command is not; a process in the
 kernel that does not die (a dead NFS server), which keeps the Lease of its `run` from being
