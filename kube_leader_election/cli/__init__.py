@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kube_leader_election import InvalidParamsError
 
-from . import _demo, _doctor, _plan, _rbac, _run_options, _serve, _status
+from . import _demo, _doctor, _plan, _rbac, _run, _serve, _status
 from ._say import complain
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _demo.add_to(commands.add_parser("demo", help="watch three replicas elect a leader"))
     _serve.add_to(commands.add_parser("serve", help="serve Leases on loopback, for any program"))
     run = commands.add_parser("run", help="run a command only while leading")
-    _run_options.add_to(run)
+    _run.add_to(run)
     ours, to_run = _split(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(ours)
     if to_run is not None and options.command != "run":

@@ -1,208 +1,128 @@
-"""``run``: a command runs where this replica leads, and nowhere else."""
+"""What ``run`` is told, and whether that can be."""
 
 from __future__ import annotations
 
-import logging
-import os
-import select
-import signal
-import socket
-import threading
-import time
-from collections import deque
-from contextlib import ExitStack, suppress
+import argparse
+import sys
+from dataclasses import dataclass
 
-from kube_leader_election import (
-    LeaderElectionError,
-    LeaderElector,
-    Leadership,
-    current_namespace,
-)
+from kube_leader_election import InvalidParamsError, LeaderElectorParams
+from kube_leader_election._core.timing import drain_timeout_rule
+from kube_leader_election._params import check_namespace
 
-from . import _children
-from ._command import Command, Ended, GuardLostError
-from ._guard import now
-from ._lifetime import next_look
-from ._run_options import Options
-from ._say import PREFIX, complain
+from ._serve import port_number
+from .running._lifetime import grace_rule, longest_grace, room_rule
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
-# In seconds.
-_LOOKS_AROUND_EVERY = 1.0
-_OTHERS_WAIT_WITHIN = 3.0
-_LOOKS_WHILE_STOPPING = 0.1
-_WORTH_TELLING = 0.01
+EXAMPLE = """\
+In a Pod, with a service account that may create, get, update and watch the Lease:
 
-logger = logging.getLogger("kube_leader_election.run")
+  command: [kube-leader-election, run, my-app, --health-port, "8080", --, python, worker.py]
+
+The command finds in its environment KUBE_LEADER_ELECTION_FENCING_TOKEN, which is greater than that
+of every earlier one, ..._LEASE, ..._NAMESPACE and ..._HOLDER_ID. When another may lead soon, it and
+all processes that it has started get SIGTERM, and then SIGKILL before that. At SIGTERM it is told
+to finish, still leading, and the next replica leads as soon as it has.
+
+exit codes:
+  that of the command, 128 + N if signal N has killed it; 0 if it was told to end and ran nothing
+  125 run has failed; 126 the command cannot be executed; 127 it is not found; 2 wrong arguments
+"""
+# In seconds, by which the election waits longer for the command than this has time to finish, so
+# that its end is seen.
+_SEEN_WITHIN = 2.0
 
 
-def run(options: Options) -> int:
-    """Return the exit code of the command, or of our own failure."""
-    if problem := _children.problem_of(options.command[0]):  # now, not when it leads
-        return _children.complain_of(options.command[0], problem)
-    logging.basicConfig(format=f"{PREFIX}%(message)s", level=logging.WARNING)
-    logging.getLogger("kube_leader_election").setLevel(logging.INFO)
-    # Before the first thread: it forks.
-    command = Command(options.command, options.grace)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is to be run, and how it is elected. `namespace`: `None` for that of the Pod."""
+
+    params: LeaderElectorParams
+    namespace: str | None
+    grace: float
+    drain_timeout: float
+    health_port: int | None
+    command: tuple[str, ...]
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """`parser` is that of this command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = f"{parser.prog} LEASE [options] -- COMMAND..."
+    parser.description = "Run a command only where, and only while, this replica leads."
+    parser.epilog = EXAMPLE
+    defaults = LeaderElectorParams
+    add = parser.add_argument
+    add("lease", metavar="LEASE", help="the Lease that all replicas share")
+    add("-n", "--namespace", help="of the Lease; that of the Pod or the kubeconfig by default")
+    _add_seconds(parser, "--lease-ttl", defaults.lease_ttl, "the Lease is claimed for so long")
+    _add_seconds(parser, "--renew-deadline", defaults.renew_deadline, "leads without a renewal")
+    _add_seconds(parser, "--retry-period", defaults.retry_period, "between failed attempts")
+    _add_seconds(parser, "--grace", None, "from SIGTERM to SIGKILL after a loss; all there is room")
+    _add_seconds(parser, "--drain-timeout", defaults.drain_timeout, "may finish after SIGTERM")
+    add("--health-port", type=port_number, metavar="PORT", help="serve /healthz and /leader")
+    parser.set_defaults(run=lambda options: _run(parser, options))
+
+
+def _add_seconds(
+    parser: argparse.ArgumentParser, name: str, default: object, explanation: str
+) -> None:
+    shown = "" if default is None else f" ({default:g} by default)"
+    parser.add_argument(
+        name, type=_number, default=default, metavar="SECONDS", help=f"{explanation}{shown}"
+    )
+
+
+def _number(text: str) -> float:
     try:
-        runner = Runner(command, options)
-        for number in (*ENDING, *FORWARDED):
-            # Who has ignored one for us, as nohup does, has done so for the command.
-            if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, runner.hear)
-        return runner.run()
-    except (OSError, LeaderElectionError, GuardLostError) as error:
-        complain(str(error))
-        return _children.FAILED
-    finally:
-        command.close()
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    return int(number) if number.is_integer() else number
 
 
-class Runner:
-    """The main thread of `run`, which has the command started and ended, and hears of signals."""
+def parsed(given: argparse.Namespace) -> Options:
+    """Return what was given, with what follows from it.
 
-    def __init__(self, command: Command, options: Options) -> None:
-        self._command = command
-        self._options = options
-        self._namespace = options.namespace or current_namespace()
-        self._elector: LeaderElector | None = None
-        self._heard: deque[int] = deque()
-        self._is_to_end = False
-        self._code = 0
-        self._wakes, self._wake = socket.socketpair()
-        for end in (self._wakes, self._wake):
-            end.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-
-    def hear(self, number: int, _: object) -> None:
-        """A signal has come, anywhere in the main thread."""
-        self._heard.append(number)
-        if number in ENDING:
-            self._is_to_end = True
-            if self._elector is not None:
-                self._elector.stop(wait=False)
-
-    def run(self) -> int:
-        """The election is over; return the exit code.
-
-        :raises LeaderElectionError: it could not be.
-        :raises OSError: the port is taken.
-        :raises GuardLostError: the guard was killed.
-        """
-        elector = self._elector = self._new_elector()
-        is_over = threading.Event()
-        with ExitStack() as at_exit:
-            if self._options.health_port is not None:
-                from ._health import served
-
-                at_exit.enter_context(served(self._options.health_port, elector))
-            thread = threading.Thread(
-                target=self._look_around, args=(elector, is_over), daemon=True
-            )
-            thread.start()
-            at_exit.callback(thread.join)
-            at_exit.callback(is_over.set)
-            if not self._is_to_end:
-                elector.run(self._work)
-        if _children.has_ended(self._command.guard):
-            self._command.kill_guard()
-        return self._code
-
-    def _new_elector(self) -> LeaderElector:
-        from kubernetes import client, config
-
-        try:
-            config.load_config()
-        except config.ConfigException as error:
-            raise LeaderElectionError(f"no cluster is known: {error}") from error
-        return LeaderElector(
-            client.CoordinationV1Api(),
-            self._namespace,
-            self._options.params,
-            on_stopped_leading=self._wake_up,
-        )
-
-    def _wake_up(self) -> None:
-        with suppress(BlockingIOError):  # it has much to wake up for
-            self._wake.send(b"\0")
-
-    def _look_around(self, elector: LeaderElector, is_over: threading.Event) -> None:
-        """On a thread: what nobody else waits for is waited for, and no end is missed.
-
-        A PID 1 inherits the children of others, while those that we have started, to get a token
-        say, are waited for where that was done.
-        """
-        seen: dict[int, float] = {}
-        while not is_over.wait(_LOOKS_AROUND_EVERY):
-            looked_at = time.monotonic()
-            ended = _children.ended_children() - {self._command.guard}
-            seen = {child: seen.get(child, looked_at) for child in ended}
-            for child, seen_at in seen.items():
-                if looked_at - seen_at > _OTHERS_WAIT_WITHIN:
-                    with suppress(ChildProcessError):
-                        os.waitpid(child, os.WNOHANG)
-            # A signal that came right before the election began could not stop it.
-            if self._is_to_end or _children.has_ended(self._command.guard):
-                elector.stop(wait=False)
-
-    def _work(self, leadership: Leadership) -> None:
-        self._heard.clear()  # there was nobody to forward it to
-        if self._is_to_end:
-            return
-        self._command.start(_leads_until(leadership), self._environment(leadership))
-        while (ended := self._command.ended()) is None:
-            self._attend(leadership)
-        self._note(ended)
-
-    def _attend(self, leadership: Leadership) -> None:
-        """The guard knows what it has to, and something has happened, or may have."""
-        leads_until = _leads_until(leadership)
-        if leads_until > self._command.leads_until + _WORTH_TELLING:
-            self._command.renewed(leads_until)
-        elif leadership.lost.is_set() and now() < self._command.leads_until:
-            self._command.finish(now())  # not by the clock: another may lead already
-        while self._heard:
-            number = self._heard.popleft()
-            self._command.forward(number)
-            if number in ENDING:
-                self._command.finish(now() + self._options.drain_timeout)
-        self._command.see_to_its_end()
-        nap = next_look(self._command.leads_until - now())
-        if leadership.stopping.is_set():
-            nap = min(nap, _LOOKS_WHILE_STOPPING)
-        both = (self._command.fileno(), self._wakes.fileno())
-        if both[1] in select.select(both, (), (), nap)[0]:
-            self._wakes.recv(4096)
-
-    def _note(self, ended: Ended) -> None:
-        if ended.by_itself or self._is_to_end:
-            self._code, self._is_to_end = ended.code, True
-            if self._elector is not None:
-                self._elector.stop(wait=False)
-        else:
-            logger.warning(
-                "%s was ended with the term: exit code %d", self._options.command[0], ended.code
-            )
-
-    def _environment(self, leadership: Leadership) -> dict[str, str]:
-        about = {
-            "FENCING_TOKEN": leadership.fencing_token,
-            "LEASE": self._options.params.lease_name,
-            "NAMESPACE": self._namespace,
-            "HOLDER_ID": self._elector.holder_id if self._elector else None,
-        }
-        return {
-            f"KUBE_LEADER_ELECTION_{name}": "" if value is None else str(value)
-            for name, value in about.items()
-        }
-
-
-def _leads_until(leadership: Leadership) -> float:
-    """Return the end of the term without another renewal, or an instant before it.
-
-    Once that is over nothing is known of it, but that it is.
+    :raises InvalidParamsError: it cannot be.
     """
-    looked_at = now()
-    left = leadership.remaining()
-    return looked_at + left if left > 0 else 0.0
+    command = tuple(given.to_run or ())
+    if not command:
+        raise InvalidParamsError("COMMAND", None, "must be given, after --")
+    if given.namespace is not None:
+        check_namespace(given.namespace)
+    if rule := drain_timeout_rule(given.drain_timeout):
+        raise InvalidParamsError("drain_timeout", given.drain_timeout, rule)
+    params = LeaderElectorParams(
+        lease_name=given.lease,
+        lease_ttl=given.lease_ttl,
+        renew_deadline=given.renew_deadline,
+        retry_period=given.retry_period,
+        drain_timeout=given.drain_timeout + _SEEN_WITHIN,
+    )
+    if rule := room_rule(given.lease_ttl, given.renew_deadline):
+        raise InvalidParamsError("renew_deadline", given.renew_deadline, rule)
+    grace = given.grace
+    if grace is None:
+        grace = max(0.0, longest_grace(given.lease_ttl, given.renew_deadline))
+    if rule := grace_rule(grace, given.lease_ttl, given.renew_deadline):
+        raise InvalidParamsError("grace", grace, rule)
+    return Options(
+        params=params,
+        namespace=given.namespace,
+        grace=float(grace),
+        drain_timeout=given.drain_timeout,
+        health_port=given.health_port,
+        command=command,
+    )
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    try:
+        options = parsed(given)
+    except InvalidParamsError as error:
+        parser.error(str(error))
+    if sys.platform != "linux":
+        parser.error("works on Linux only, which kills a process with its parent")
+    from .running._runner import run
+
+    return run(options)

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 say = functools.partial(print, flush=True)
 
-
 PREFIX = "kube-leader-election: "
 
 

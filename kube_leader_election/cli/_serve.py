@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ._say import say
+from ._say import give_up, say
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     if options.kubeconfig is not None and options.kubeconfig.exists():
-        sys.exit(f"kube_leader_election: {options.kubeconfig} exists, and is not overwritten")
+        give_up(f"{options.kubeconfig} exists, and is not overwritten")
     try:
         with ApiServer(tls=options.tls, port=options.port) as server, ExitStack() as at_exit:
             path = server.write_kubeconfig(options.kubeconfig)
@@ -50,6 +50,6 @@ def _serve(options: argparse.Namespace) -> int:
                 signal.pause()
     except OSError as error:
         where = error.filename or f"port {options.port}"
-        sys.exit(f"kube_leader_election: cannot serve on {where}: {error.strerror or error}")
+        give_up(f"cannot serve on {where}: {error.strerror or error}")
     except ModuleNotFoundError as error:
-        sys.exit(f"kube_leader_election: {error}")
+        give_up(str(error))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kube_leader_election import LeaderElector, LeaderElectorParams
-from kube_leader_election.cli._health import answer, served
+from kube_leader_election.cli.running._health import answer, served
 from kube_leader_election.testing import FakeCoordinationV1Api
 from tests.electors import term_of
 from tests.hostile import PATIENCE

@@ -6,13 +6,13 @@ import argparse
 
 import pytest
 
-from kube_leader_election.cli import _run_options, main
-from kube_leader_election.cli._run_options import Options, parsed
+from kube_leader_election.cli import _run, main
+from kube_leader_election.cli._run import Options, parsed
 
 
 def options(*arguments: str, command: tuple[str, ...] = ("true",)) -> Options:
     parser = argparse.ArgumentParser()
-    _run_options.add_to(parser)
+    _run.add_to(parser)
     given = parser.parse_args(arguments)
     given.to_run = command
     return parsed(given)
@@ -73,7 +73,7 @@ def test_what_cannot_be_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if problem is None:
-        monkeypatch.setattr("kube_leader_election.cli._run.run", lambda options: 42)
+        monkeypatch.setattr("kube_leader_election.cli.running._runner.run", lambda options: 42)
         assert main(arguments) == 42
         return
     with pytest.raises(SystemExit) as raised:
@@ -89,7 +89,7 @@ def test_all_after_the_first_dashes_is_the_command(monkeypatch: pytest.MonkeyPat
         seen.append(told)
         return 0
 
-    monkeypatch.setattr("kube_leader_election.cli._run.run", run)
+    monkeypatch.setattr("kube_leader_election.cli.running._runner.run", run)
     assert main(["run", "-n", "jobs", "my-app", "--", "sh", "-c", "x", "--", "-n", "y"]) == 0
     assert seen[0].command == ("sh", "-c", "x", "--", "-n", "y")
     assert seen[0].namespace == "jobs"

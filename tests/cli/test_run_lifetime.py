@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kube_leader_election._core.timing import belief_after
-from kube_leader_election.cli._lifetime import (
+from kube_leader_election.cli.running._lifetime import (
     TIME_TO_DIE,
     Due,
     Lifetime,

@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_said_without_a_traceback(
             assert program.wait(PATIENCE) == 1
     assert (
         program.output
-        == f"kube_leader_election: cannot serve on port {port}: Address already in use\n"
+        == f"kube-leader-election: cannot serve on port {port}: Address already in use\n"
     )
 
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from ._say import complain
+from kube_leader_election.cli._say import complain
 
 # The exit codes of shells, and of those that run a command for somebody: env, timeout.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127

@@ -130,7 +130,7 @@ def test_a_command_that_cannot_be_run_is_said_at_once(
 ) -> None:
     with place.run(command) as program:
         assert program.wait(PATIENCE) == code
-    assert program.output.startswith(f"kube_leader_election: cannot run {command}: ")
+    assert program.output.startswith(f"kube-leader-election: cannot run {command}: ")
     assert place.server.requests == []
 
 
@@ -140,7 +140,7 @@ def test_without_a_cluster_that_is_said_without_a_traceback(
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     with place.shell("true") as program:
         assert program.wait(PATIENCE) == 125
-    assert "kube_leader_election: no cluster is known: " in program.output
+    assert "kube-leader-election: no cluster is known: " in program.output
     assert "Traceback" not in program.output
 
 
@@ -232,7 +232,7 @@ def test_when_the_guard_is_killed_nothing_is_left_and_the_lease_is_free(
         assert program.wait(PATIENCE) == 125
         assert not any(map(runs, place.pids()))
     assert place.holder() == ""
-    assert "kube_leader_election: the guard of the command was killed" in program.output
+    assert "kube-leader-election: the guard of the command was killed" in program.output
     assert "Traceback" not in program.output
 
 
