@@ -49,7 +49,7 @@ def _serve(options: argparse.Namespace) -> int:
             while True:
                 signal.pause()
     except OSError as error:
-        where = error.filename or f"port {options.port}"
+        where = options.kubeconfig if error.filename else f"port {options.port}"
         give_up(f"cannot serve on {where}: {error.strerror or error}")
     except ModuleNotFoundError as error:
         give_up(str(error))

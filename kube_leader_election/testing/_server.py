@@ -109,15 +109,17 @@ class ApiServer(StandIn):
     def write_kubeconfig(self, path: Path | str | None = None, *, user: str = DEFAULT_USER) -> Path:
         """Write a kubeconfig of `user`, for its owner alone to read, and return its path.
 
-        Where no `path` is given the file is gone at the end of the with-block.
+        Whoever reads the file meanwhile finds it as it was before or as it is then. Where no `path`
+        is given it is gone at the end of the with-block.
         """
         serving, folder = self.url, self._folder
         if path is None:
             path = (folder or Path()) / f"{quote(user, safe='')}.kubeconfig"
         path = Path(path)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(kubeconfig(serving, self._ca_file, user, self.token(user))))
-        return path
+        said = kubeconfig(serving, self._ca_file, user, self.token(user))
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump(said, file)
+        return Path(file.name).replace(path)
 
     def token(self, user: str = DEFAULT_USER) -> str:
         """Return the bearer token of `user`, which is made if need be."""

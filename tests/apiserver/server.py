@@ -149,13 +149,17 @@ class ApiServer:
         return ""
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
-        """A kubeconfig of its own for each user, which verifies the server's certificate"""
+        """A kubeconfig of its own for each user, which verifies the server's certificate
+
+        It is never seen half-written: one who was given it before may read it right now.
+        """
         path = self.folder / f"{user}.kubeconfig"
         config = objects.kubeconfig(
             server=self.url, ca_file=str(self.ca_file), user=user, token=self.token(user)
         )
-        path.write_text(json.dumps(config))
-        return path
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
+            json.dump(config, file)
+        return Path(file.name).replace(path)
 
     def api_client(self, user: str = ADMIN) -> Any:
         """A new `kubernetes.client.ApiClient`, by no proxy"""

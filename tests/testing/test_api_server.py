@@ -123,6 +123,20 @@ def test_a_kubeconfig_is_for_its_owner_alone_and_needs_no_other_file(tmp_path: P
     }
 
 
+def test_who_reads_a_kubeconfig_while_it_is_written_again_reads_the_one_before(
+    tmp_path: Path,
+) -> None:
+    with ApiServer() as server:
+        path = server.write_kubeconfig(tmp_path / "config")
+        before = path.read_text()
+        with path.open() as file:
+            server.rotate_token()
+            server.write_kubeconfig(path)
+            assert file.read() == before
+    assert path.read_text() != before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_with_tls_nobody_is_served_without_a_token() -> None:
     with ApiServer(tls=True) as server:
         assert get(server, LEASES).status == 401
