@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ settings.register_profile(
 )
 settings.register_profile("many", settings.get_profile("any-machine"), max_examples=10_000)
 settings.load_profile("any-machine")
+
+# A shell's background job ignores them, and so would all programs that are tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 MakeLock = Callable[..., LeaseLock]
 
