@@ -211,12 +211,12 @@ def test_a_process_that_is_told_to_end_ends_in_every_phase(
     server.put(holder_identity="b", lease_duration_seconds=600)
     with ExitStack() as at_exit:
         ways = {phase: at_exit.enter_context(way_to(server, tmp_path)) for phase in _PHASES}
+        ways["acquiring"].proxy.hold("answers")
         scripts = {}
         for phase, way in ways.items():
             name = NAME if phase == "following" else phase
             params = SLOW if phase == "releasing" else BRISK
             scripts[phase] = at_exit.enter_context(way.script(text, lease_name=name, **params))
-        ways["acquiring"].proxy.hold("answers")
         for phase, script in scripts.items():
             if phase == "acquiring":
                 ways[phase].wait_for_a_held_answer()
