@@ -39,7 +39,7 @@ from .talk import START, Trouble
 
 T = TypeVar("T", bound=News)
 
-MOST_TURNS_AT_AN_INSTANT = 15
+MOST_STEPS_AT_AN_INSTANT = 10
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class Elector:
         self.closed: list[float] = []
         self.gave_up: list[float] = []
         self.finished_at: float | None = None
-        self.turns: Counter[float] = Counter()
+        self.steps: Counter[float] = Counter()
         self.watch: Watch | None = None
         self.crashed = False
         self._conversation: Conversation | None = None
@@ -321,11 +321,9 @@ class Elector:
         """Take turns until there is nothing to do, and sleep until there is."""
         self._wakes += 1
         wake, now = self._wakes, self.clock()
-        while not self.is_over:
-            self.turns[self.world.now] += 1
-            assert self.turns[self.world.now] <= MOST_TURNS_AT_AN_INSTANT, "it spins"
-            if not self._turn(now):
-                break
+        while not self.is_over and self._turn(now):
+            self.steps[self.world.now] += 1
+            assert self.steps[self.world.now] <= MOST_STEPS_AT_AN_INSTANT, "it spins"
         if not self.is_over:
             at = self.campaign.acts_at(now)
             assert at > now.monotonic, "it would spin"

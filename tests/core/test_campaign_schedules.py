@@ -42,7 +42,7 @@ ATTEMPT = TIMING.attempt_timeout
 # A silent watch is not relied on for longer than half the duration, on the slowest clock; whoever
 # was refused or asked to wait when the faults were over tries again a little later.
 LEADS_AGAIN_WITHIN = 1.5 * TIMING.lease_ttl / 0.99 + 2 * 1.2 * TIMING.retry_period + 2 * ATTEMPT
-MOST_TURNS_IN_A_SECOND = 60
+MOST_STEPS_IN_A_SECOND = 30
 
 
 class Life(Elector):
@@ -246,9 +246,9 @@ class Schedule:
                 assert after - began >= TIMING.retry_gap - 1e-9
         assert self.deletes or life.news_of(Warned) == []
         seconds: Counter[int] = Counter()
-        for at, turns in life.turns.items():
-            seconds[int(at)] += turns
-        assert max(seconds.values(), default=0) <= MOST_TURNS_IN_A_SECOND
+        for at, steps in life.steps.items():
+            seconds[int(at)] += steps
+        assert max(seconds.values(), default=0) <= MOST_STEPS_IN_A_SECOND
 
     def run(self) -> None:
         self.world.run(FAULTS_UNTIL)
