@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from ._core.messages import Absent, Answer, Conflict, Create, Failed, Found, Read, Request
 from ._core.record import KIND, LeaseRecord, UnreadableLeaseError, lease_to_write, read_lease
 from ._failure import LeaseName
+from ._json import decoded
 
 if TYPE_CHECKING:
     from ._connection import Connection, Response
@@ -74,10 +75,7 @@ class RawLeases:
 
     def _understand(self, request: Request, response: Response) -> Answer:
         status = response.status
-        try:
-            answer = json.loads(response.body)
-        except (ValueError, RecursionError):
-            answer = None
+        answer = decoded(response.body)
         if status in (HTTPStatus.OK, HTTPStatus.CREATED):
             try:
                 return self._lease(request, answer)

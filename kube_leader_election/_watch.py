@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from ._core.messages import Bookmark, Deleted, Found, WatchEnded, WatchEvent, WatchOpened
 from ._core.record import KIND, UnreadableLeaseError
 from ._failure import LeaseName
+from ._json import decoded
 from ._raw import is_status, read_target, retry_after
 from ._wire import Wire, clear_frames
 
@@ -130,10 +130,7 @@ class Watch:
         return response
 
     def _event(self, line: bytes) -> WatchEvent:
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
+        event = decoded(line)
         if not isinstance(event, dict):
             raise UnreadableLeaseError("it is no JSON object")
         kind, thing = event.get("type"), event.get("object")

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from kube_leader_election import LeaderElectionError
 from kube_leader_election._core.record import KIND, as_utc
+from kube_leader_election._json import decoded
 
 from ._say import give_up, printable
 
@@ -100,10 +101,7 @@ class Cluster:
         except Exception as error:
             raise NoAnswerError(f"no answer from {self.url}: {_why(error)}") from error
         took, came_at = time.monotonic() - began_at, time.time()
-        try:
-            document = json.loads(response.body)
-        except (ValueError, RecursionError):
-            document = None
+        document = decoded(response.body)
         if not isinstance(document, Mapping):
             document = None
         answer = Answer(response.status, response.headers, document, sent_at, came_at, took)
