@@ -10,28 +10,31 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from kube_leader_election.testing import ApiServer
+from tests.apiserver.server import USERS, ApiServer
 from tests.programs import PATIENCE, Program, wait_until
 from tests.proxy import Proxy
 
 from . import worker
 from .stamps import Life, Reader
 
+NAMESPACE, LEASE, USER = "run", "my-app", USERS[0]
 LEASE_TTL, RENEW_DEADLINE, RETRY_PERIOD = 4, 2.0, 0.5
 OPTIONS = [
-    *("--namespace", "default", "--drain-timeout", "3"),
+    *("--namespace", NAMESPACE, "--drain-timeout", "3"),
     *("--lease-ttl", str(LEASE_TTL), "--renew-deadline", str(RENEW_DEADLINE)),
     *("--retry-period", str(RETRY_PERIOD)),
 ]
-RUN = [sys.executable, "-m", "kube_leader_election", "run"]
+RUN = [sys.executable, "-m", "kube_leader_election", "run", LEASE, *OPTIONS, "--"]
+_LEASE_PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{LEASE}"
 
 
 class Replicas:
     """So many of them run within the with-block, and are replaced when they have ended."""
 
-    def __init__(self, count: int, folder: Path) -> None:
+    def __init__(self, count: int, folder: Path, server: ApiServer) -> None:
         self._count = count
         self._folder = folder
+        self._server = server
         self._started = 0
         self._kinds = itertools.cycle(worker.KINDS)
         self._file = folder / "stamps"
@@ -41,7 +44,9 @@ class Replicas:
         self._proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Replicas:
-        self._server = self._exit.enter_context(ApiServer())
+        self._server.create_namespace(NAMESPACE)
+        self._server.grant(USER, NAMESPACE, ["create"])
+        self._server.grant(USER, NAMESPACE, ["get", "update", "watch"], name=LEASE)
         return self
 
     def __exit__(
@@ -59,13 +64,13 @@ class Replicas:
         name = f"replica-{self._started}-{kind}"
         folder = self._folder / name
         folder.mkdir()
-        proxy = Proxy(int(self._server.url.rpartition(":")[2]), scheme="http")
-        self._proxies[name] = self._exit.enter_context(proxy)
-        kubeconfig = self._server.write_kubeconfig(folder / "kubeconfig")
-        kubeconfig.write_text(kubeconfig.read_text().replace(self._server.url, proxy.url))
+        proxy = self._proxies[name] = self._exit.enter_context(Proxy(self._server.port))
+        kubeconfig = folder / "kubeconfig"
+        straight = self._server.kubeconfig(USER).read_text()
+        kubeconfig.write_text(straight.replace(self._server.url, proxy.url))
         os.environ["KUBECONFIG"] = str(kubeconfig)
         command = [sys.executable, "-I", "-S", worker.__file__, str(self._file), kind]
-        program = Program([*RUN, "my-app", *OPTIONS, "--", *command], folder=folder)
+        program = Program([*RUN, *command], folder=folder)
         self._programs[name] = self._exit.enter_context(program)
         return name
 
@@ -107,13 +112,18 @@ class Replicas:
         return next(life for life in self.lives() if life.token == token)
 
     def leader(self) -> str:
-        """Return the name of the replica whose command runs."""
-        lease = self._server.stored_lease("my-app")
-        holder = lease["spec"]["holderIdentity"] if lease else ""
-        for name, program in self._programs.items():
-            if program.running and f"{holder!r} leads, fencing token" in program.output:
-                return name
-        raise LookupError(f"{holder!r} is no replica")
+        """Return the name of the replica whose command runs, once one of them holds the Lease."""
+        found: list[str] = []
+
+        def is_there() -> bool:
+            _, lease = self._server.call("GET", _LEASE_PATH)
+            leads = f"{lease['spec']['holderIdentity']!r} leads, fencing token"
+            running = ((name, each) for name, each in self._programs.items() if each.running)
+            found[:] = [name for name, program in running if leads in program.output]
+            return bool(found)
+
+        wait_until(is_there)
+        return found[0]
 
     def guard(self, name: str) -> int:
         """Return the pid of the guard of that replica, its only child."""
@@ -136,7 +146,7 @@ class Replicas:
 
     def story(self) -> str:
         """Return all that is known now, to find out why something has not happened."""
-        lines = [f"{self._server.stored_lease('my-app')}"]
+        lines = [f"{self._server.call('GET', _LEASE_PATH)}"]
         for name, program in self._programs.items():
             state = "runs" if program.running else "has ended"
             count = self._proxies[name].open_connections
