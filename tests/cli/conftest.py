@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,15 @@ class Said:
 
 
 Command = Callable[..., Said]
+
+
+def findings(said: Said) -> dict[str, list[dict[str, str]]]:
+    """What `doctor` has found that is to be mended, by what it is about"""
+    found: dict[str, list[dict[str, str]]] = {}
+    for each in json.loads(said.output)["findings"]:
+        if each["level"] in ("fragile", "trouble"):
+            found.setdefault(each["about"], []).append(each)
+    return found
 
 
 @pytest.fixture
