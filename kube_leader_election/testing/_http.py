@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -147,7 +148,7 @@ class Connection(BaseHTTPRequestHandler):
             self._send(reply)
 
     def _watch(self, stream: WatchStream) -> None:
-        self.connection.sendall(_head(200, {"Transfer-Encoding": "chunked"}))
+        self.connection.sendall(self._head(200, {"Transfer-Encoding": "chunked"}))
         for line in self._while_connected(stream):
             self.connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))
         self.connection.sendall(b"0\r\n\r\n")
@@ -172,7 +173,7 @@ class Connection(BaseHTTPRequestHandler):
         elif how is Silence.DRIBBLE_HEADER:
             self._dribble(b"HTTP/1.1 200 OK\r\nX-Padding: ", b"x")
         elif how is Silence.DRIBBLE_BODY:
-            self._dribble(_head(200, {"Content-Length": "1000000"}), b" ")
+            self._dribble(self._head(200, {"Content-Length": "1000000"}), b" ")
 
     def _dribble(self, start: bytes, piece: bytes) -> None:
         self.connection.sendall(start)
@@ -184,21 +185,20 @@ class Connection(BaseHTTPRequestHandler):
         if reply.status == 204:
             content = b""
         fields = {"Content-Length": str(len(content)), **reply.headers}
-        self.connection.sendall(_head(reply.status, fields) + content)
+        self.connection.sendall(self._head(reply.status, fields) + content)
+
+    def _head(self, status: int, fields: Mapping[str, str]) -> bytes:
+        date = format_datetime(self._site.service.utcnow(), usegmt=True)
+        named = {"Content-Type": "application/json", "Date": date, **fields}
+        lines = [f"HTTP/1.1 {status} {phrase(status)}"]
+        lines += [f"{name}: {text}" for name, text in named.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def wait_for_the_end(sock: socket.socket) -> None:
     """Return when the other side has closed, or the socket was shut down; say nothing."""
     while sock.recv(65536):
         pass
-
-
-def _head(status: int, fields: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} {phrase(status)}"]
-    lines += [
-        f"{name}: {text}" for name, text in {"Content-Type": "application/json", **fields}.items()
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def _discovered(found: Mapping[str, Any] | str) -> Reply:

@@ -41,7 +41,7 @@ class ApiServer(StandIn):
 
         `tls`: https with a certificate of its own making, which needs the extra `testing`, and
         only for requests with the token of a user. `port`: 0 for any that is free. `clock` tells
-        the times that are written by the server itself and by `put_lease`.
+        the times that are written by the server itself and by `put_lease`, and the Date of answers.
         """
         super().__init__(Service(clock))
         self._tls = tls

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from kube_leader_election.testing import ApiServer, faults
+from kube_leader_election.testing import ApiServer, FakeClock, faults
 from tests.cli.conftest import Command, findings
 
 # With so long a ttl a machine that is busy with something else is no finding.
@@ -18,6 +19,7 @@ def test_where_all_is_well_the_exit_code_is_0(lease_server: ApiServer, command: 
     said = command("doctor", "my-app", *QUICK, kubeconfig=lease_server.kubeconfig)
     assert (said.code, said.errors) == (0, "")
     assert "does not exist yet" in said.output
+    assert "of the server's" in said.output
     assert {each.verb for each in lease_server.requests} == {"get"}
 
 
@@ -45,6 +47,17 @@ def test_settings_that_are_refused_are_found_and_the_rest_too(
     assert said.code == 1
     assert "from 1.0 to 117.6" in findings(said)["settings"][0]["says"]
     assert len(json.loads(said.output)["findings"]) > 4
+
+
+def test_clocks_that_are_apart_are_found(
+    fake_clock: FakeClock, lease_server: ApiServer, command: Command
+) -> None:
+    ahead = datetime.now(timezone.utc) + timedelta(minutes=5) - fake_clock.utcnow()
+    fake_clock.shift_wall(ahead.total_seconds())
+    arguments = ("doctor", "my-app", *QUICK, "--json")
+    said = command(*arguments, kubeconfig=lease_server.kubeconfig)
+    assert said.code == 1
+    assert "behind the server's" in findings(said)["clock"][0]["says"]
 
 
 def test_a_server_that_is_not_reached_is_found(lease_server: ApiServer, command: Command) -> None:

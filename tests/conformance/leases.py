@@ -6,9 +6,9 @@ import contextlib
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,6 +23,7 @@ _PATIENCE_SECONDS = 20.0
 class Reply:
     status: int
     body: Any
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Leases(Protocol):
@@ -140,4 +141,4 @@ class HttpLeases:
 def _reply(answer: http.client.HTTPResponse) -> Reply:
     text = answer.read().decode()
     is_json = answer.headers.get_content_type() == JSON
-    return Reply(answer.status, json.loads(text) if is_json else text)
+    return Reply(answer.status, json.loads(text) if is_json else text, dict(answer.headers))

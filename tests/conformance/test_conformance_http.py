@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -154,6 +155,15 @@ def test_a_time_in_an_answer_has_six_digits_and_a_z(http_leases: HttpLeases) -> 
     assert answer["spec"] == {"renewTime": "2024-01-02T01:04:05.000000Z"}
     created_at = answer["metadata"]["creationTimestamp"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created_at)
+
+
+def test_every_answer_has_the_time_of_the_server(http_leases: HttpLeases) -> None:
+    began_at = int(time.time())
+    answers = [http_leases.create(lease()), http_leases.read(NAME), http_leases.read("nope")]
+    dates = [parsedate_to_datetime(answer.headers["Date"]).timestamp() for answer in answers]
+    assert [answer.status for answer in answers] == [201, 200, 404]
+    assert began_at <= min(dates)
+    assert max(dates) <= time.time()
 
 
 def test_a_year_beyond_9999_is_in_the_answer_if_the_offset_leads_there(
