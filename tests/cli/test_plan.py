@@ -11,6 +11,7 @@ import pytest
 from kube_leader_election import LeaderElectorParams, bounds
 from kube_leader_election.cli._plan import Plan, alternatives, rate, seconds
 from kube_leader_election.testing.simulation import Happening, Replica, Rules, Schedule, What, play
+from kube_leader_election.testing.simulation._process import LONGEST_DELAY, SHORTEST_DELAY
 from tests.cli.conftest import Command
 from tests.programs import CHECKOUT
 from tests.test_readme import blocks_in
@@ -40,8 +41,10 @@ def test_the_median_after_a_crash_lies_within_the_worst() -> None:
     assert longest - plan.bounds().renew_interval < plan.median_takeover_after_crash() < longest
 
 
-def takeover_in_simulation(params: LeaderElectorParams, crashed_at: float) -> float:
-    """From the crash of the leader to when the other leads"""
+def takeover_in_simulation(
+    params: LeaderElectorParams, at: float, what: What = What.CRASH, seed: int = 1
+) -> float:
+    """From when that happens to the leader to when the other leads"""
     assert isinstance(params.lease_ttl, int)
     durations: dict[str, Any] = {
         "lease_ttl": params.lease_ttl,
@@ -50,10 +53,10 @@ def takeover_in_simulation(params: LeaderElectorParams, crashed_at: float) -> fl
     }
     leader = Replica(Rules.ELECTOR, "a", **durations)
     follower = Replica(Rules.ELECTOR, "b", starts_at=1.0, **durations)
-    crash = Happening(crashed_at, What.CRASH, "a", seconds=60.0)
-    outcome = play(Schedule(seed=1, replicas=(leader, follower), faults=(crash,), calm_at=100.0))
+    end = Happening(at, what, "a", seconds=60.0)
+    outcome = play(Schedule(seed=seed, replicas=(leader, follower), faults=(end,), calm_at=100.0))
     assert outcome.violation is None
-    return next(term.began_at for term in outcome.terms if term.process.name == "b") - crashed_at
+    return next(term.began_at for term in outcome.terms if term.process.name == "b") - at
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,16 @@ def test_the_median_after_a_crash_is_that_of_simulations(params: LeaderElectorPa
     plan = Plan(params, request_time=0.02)
     assert median(takeovers) == pytest.approx(plan.median_takeover_after_crash(), abs=0.1)
     assert max(takeovers) < plan.bounds().takeover_after_crash
+
+
+def test_the_median_after_a_release_is_that_of_simulations() -> None:
+    takeovers = [takeover_in_simulation(DEFAULTS, 20, What.LEAVE, seed) for seed in range(101)]
+    request_time = SHORTEST_DELAY + LONGEST_DELAY  # there and back, in the mean
+    committed_after = request_time / 2
+    plan = Plan(DEFAULTS, request_time=request_time)
+    found = median(takeovers) - committed_after
+    assert found == pytest.approx(plan.median_takeover_after_release(), rel=0.2)
+    assert found < plan.bounds().takeover_after_release
 
 
 def names(params: LeaderElectorParams) -> list[str]:
