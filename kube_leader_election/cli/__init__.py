@@ -25,12 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _rbac.add_to(commands.add_parser("rbac", help="print the least Role for a Lease"))
     _demo.add_to(commands.add_parser("demo", help="watch three replicas elect a leader"))
     _serve.add_to(commands.add_parser("serve", help="serve Leases on loopback, for any program"))
-    run = commands.add_parser("run", help="run a command only while leading")
-    _run.add_to(run)
+    _run.add_to(commands.add_parser("run", help="run a command only while leading"))
     ours, to_run = _split(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(ours)
+    options, unknown = parser.parse_known_args(ours)
     if to_run is not None and options.command != "run":
-        parser.error(f"unrecognized arguments: {' '.join(['--', *to_run])}")
+        unknown += ["--", *to_run]
+    if unknown:
+        misses_dashes = options.command == "run" and to_run is None
+        hint = ": the COMMAND comes after --" if misses_dashes else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     options.to_run = to_run
     try:
         code: int = options.run(options)

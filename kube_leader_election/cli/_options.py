@@ -39,8 +39,8 @@ def add_namespace(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """The durations of a `LeaderElector` may be told; for what they mean see its parameters."""
+def add_durations(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What `durations` returns may be told; return the group, for more of the kind."""
     defaults = LeaderElectorParams(lease_name="any")
     group = parser.add_argument_group("settings of all candidates, in seconds")
     group.add_argument(
@@ -63,7 +63,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"between tries (default: a fifth of that, {defaults.retry_period})",
     )
-    group.add_argument(
+    return group
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The durations of a `LeaderElector` may be told; for what they mean see its parameters."""
+    add_durations(parser).add_argument(
         "--max-clock-skew",
         type=float,
         metavar="SECONDS",
@@ -71,11 +76,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(options: argparse.Namespace, lease: str = "my-app") -> LeaderElectorParams:
-    """Return what was told of the durations; what was not has client-go's proportions.
-
-    :raises InvalidParamsError: a value breaks its rule.
-    """
+def durations(options: argparse.Namespace) -> tuple[int, float, float]:
+    """Return ttl, deadline and period; what was not told has client-go's proportions."""
     ttl: int = options.lease_ttl
     deadline: float | None = options.renew_deadline
     if deadline is None:
@@ -83,6 +85,15 @@ def settings(options: argparse.Namespace, lease: str = "my-app") -> LeaderElecto
     period: float | None = options.retry_period
     if period is None:
         period = max(0.5, deadline / 5)
+    return ttl, deadline, period
+
+
+def settings(options: argparse.Namespace, lease: str = "my-app") -> LeaderElectorParams:
+    """Return what was told, and what follows from it.
+
+    :raises InvalidParamsError: a value breaks its rule.
+    """
+    ttl, deadline, period = durations(options)
     return LeaderElectorParams(
         lease_name=lease,
         lease_ttl=ttl,
@@ -127,7 +138,7 @@ def lease_name(text: str) -> str:
     try:
         return LeaseLockParams(lease_name=text).lease_name
     except InvalidParamsError as error:
-        raise argparse.ArgumentTypeError(error.rule) from None
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.rule}") from None
 
 
 def count(text: str) -> int:
@@ -136,11 +147,11 @@ def count(text: str) -> int:
     :raises argparse.ArgumentTypeError: it is none.
     """
     if not (text.isdecimal() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000000")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 1 to 1000000")
     return int(text)
 
 
 def _whole(text: str) -> int:
     if not (text.isdecimal() and len(text) < 12):
-        raise argparse.ArgumentTypeError("must be a whole number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of seconds")
     return int(text)

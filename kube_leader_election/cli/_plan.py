@@ -25,8 +25,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """`parser` is that of this command."""
     describe(
         parser,
-        "Say what is promised of electors with these settings, in seconds of true time at worst,"
-        " and how much they ask of the API server. Asks no server.",
+        "Say what is promised of electors, and so of `run`, with these settings, in seconds of true"
+        " time, and how much they ask of the API server. Asks no server.",
         "plan --replicas 3 --leases 20",
         "plan --ttl 30 --renew-deadline 25 --request-time 0.2",
     )

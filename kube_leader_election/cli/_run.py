@@ -10,22 +10,27 @@ from kube_leader_election import InvalidParamsError, LeaderElectorParams
 from kube_leader_election._core.timing import drain_timeout_rule
 from kube_leader_election._params import check_namespace
 
+from ._options import add_durations, add_lease, describe, durations
 from ._serve import port_number
 from .running._lifetime import grace_rule, longest_grace, room_rule
 
-EXAMPLE = """\
-In a Pod, with a service account that may create, get, update and watch the Lease:
+ABOUT = """\
 
-  command: [kube-leader-election, run, my-app, --health-port, "8080", --, python, worker.py]
+in a Pod, with a service account that may do what `rbac` prints:
+  command: [kube-leader-election, run, my-app, --health-port, "8080",
+            --, python, worker.py]
 
-The command finds in its environment KUBE_LEADER_ELECTION_FENCING_TOKEN, which is greater than that
-of every earlier one, ..._LEASE, ..._NAMESPACE and ..._HOLDER_ID. When another may lead soon, it and
-all processes that it has started get SIGTERM, and then SIGKILL before that. At SIGTERM it is told
-to finish, still leading, and the next replica leads as soon as it has.
+The command finds in its environment KUBE_LEADER_ELECTION_FENCING_TOKEN, which
+is greater than that of every earlier one, ..._LEASE, ..._NAMESPACE and
+..._HOLDER_ID. When another may lead soon, it and all processes that it has
+started get SIGTERM, and then SIGKILL before that. At SIGTERM it is told to
+finish, still leading, and the next replica leads as soon as it has.
 
 exit codes:
-  that of the command, 128 + N if signal N has killed it; 0 if it was told to end and ran nothing
-  125 run has failed; 126 the command cannot be executed; 127 it is not found; 2 wrong arguments
+  that of the command, or 128 + N if signal N has killed it
+  0 if it was told to end and ran nothing
+  125 run has failed; 126 the command cannot be executed; 127 it is not found
+  2 wrong usage
 """
 # In seconds, by which the election waits longer for the command than this has time to finish, so
 # that its end is seen.
@@ -46,38 +51,35 @@ class Options:
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """`parser` is that of this command."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.usage = f"{parser.prog} LEASE [options] -- COMMAND..."
-    parser.description = "Run a command only where, and only while, this replica leads."
-    parser.epilog = EXAMPLE
-    defaults = LeaderElectorParams
-    add = parser.add_argument
-    add("lease", metavar="LEASE", help="the Lease that all replicas share")
-    add("-n", "--namespace", help="of the Lease; that of the Pod or the kubeconfig by default")
-    _add_seconds(parser, "--lease-ttl", defaults.lease_ttl, "the Lease is claimed for so long")
-    _add_seconds(parser, "--renew-deadline", defaults.renew_deadline, "leads without a renewal")
-    _add_seconds(parser, "--retry-period", defaults.retry_period, "between failed attempts")
-    _add_seconds(parser, "--grace", None, "from SIGTERM to SIGKILL after a loss; all there is room")
-    _add_seconds(parser, "--drain-timeout", defaults.drain_timeout, "may finish after SIGTERM")
-    add("--health-port", type=port_number, metavar="PORT", help="serve /healthz and /leader")
-    parser.set_defaults(run=lambda options: _run(parser, options))
-
-
-def _add_seconds(
-    parser: argparse.ArgumentParser, name: str, default: object, explanation: str
-) -> None:
-    shown = "" if default is None else f" ({default:g} by default)"
-    parser.add_argument(
-        name, type=_number, default=default, metavar="SECONDS", help=f"{explanation}{shown}"
+    describe(
+        parser,
+        "Run a command only where, and only while, this replica leads.",
+        "run my-app -- python worker.py",
     )
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    return int(number) if number.is_integer() else number
+    parser.epilog = f"{parser.epilog}\n{ABOUT}"
+    parser.usage = f"{parser.prog} LEASE [options] -- COMMAND..."
+    add_lease(parser)
+    parser.add_argument(
+        "-n", "--namespace", help="default: the Pod's, or that of the kubeconfig's context"
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        metavar="SECONDS",
+        help="from SIGTERM to SIGKILL after a loss (default: all there is room for, 3.7)",
+    )
+    parser.add_argument(
+        "--drain-timeout",
+        type=float,
+        default=LeaderElectorParams.drain_timeout,
+        metavar="SECONDS",
+        help="how long the command may take to finish after SIGTERM (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--health-port", type=port_number, metavar="PORT", help="serve /healthz and /leader"
+    )
+    add_durations(parser)
+    parser.set_defaults(run=lambda options: _run(parser, options))
 
 
 def parsed(given: argparse.Namespace) -> Options:
@@ -92,19 +94,20 @@ def parsed(given: argparse.Namespace) -> Options:
         check_namespace(given.namespace)
     if rule := drain_timeout_rule(given.drain_timeout):
         raise InvalidParamsError("drain_timeout", given.drain_timeout, rule)
+    ttl, deadline, period = durations(given)
     params = LeaderElectorParams(
         lease_name=given.lease,
-        lease_ttl=given.lease_ttl,
-        renew_deadline=given.renew_deadline,
-        retry_period=given.retry_period,
+        lease_ttl=ttl,
+        renew_deadline=deadline,
+        retry_period=period,
         drain_timeout=given.drain_timeout + _SEEN_WITHIN,
     )
-    if rule := room_rule(given.lease_ttl, given.renew_deadline):
-        raise InvalidParamsError("renew_deadline", given.renew_deadline, rule)
+    if rule := room_rule(ttl, deadline):
+        raise InvalidParamsError("renew_deadline", deadline, rule)
     grace = given.grace
     if grace is None:
-        grace = max(0.0, longest_grace(given.lease_ttl, given.renew_deadline))
-    if rule := grace_rule(grace, given.lease_ttl, given.renew_deadline):
+        grace = max(0.0, longest_grace(ttl, deadline))
+    if rule := grace_rule(grace, ttl, deadline):
         raise InvalidParamsError("grace", grace, rule)
     return Options(
         params=params,

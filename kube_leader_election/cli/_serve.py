@@ -29,7 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def port_number(text: str) -> int:
     """:raises argparse.ArgumentTypeError: it is none."""
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be from 0 to 65535")
     return int(text)
 
 

@@ -28,8 +28,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         "Show who holds a Lease, or all Leases of a namespace: for how long, when it was renewed,"
-        " when it expires, and what is odd about it. Times are by this machine's wall clock and"
-        " that of the holder. Needs the verb 'get' for one Lease, and 'list' for several.",
+        " when it expires, and what is odd about it. Times are by the wall clocks of the"
+        " server and the holder. Needs the verb 'get' for one Lease, and 'list' for several.",
         "status -n my-namespace",
         "status my-app --watch",
         "status -A --json",
@@ -63,7 +63,7 @@ def _interval(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError("must be a number of seconds from 0.1 to 3600")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number from 0.1 to 3600")
     return seconds
 
 

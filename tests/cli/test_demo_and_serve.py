@@ -78,7 +78,7 @@ def test_a_kubeconfig_that_exists_is_not_overwritten_and_a_new_one_is_gone_after
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--port", "99999"], "argument --port: must be from 0 to 65535"),
+        (["--port", "99999"], "argument --port: '99999': must be from 0 to 65535"),
         (["--kubeconfig", "/nowhere/x"], "cannot serve on /nowhere/x: No such file or directory"),
     ],
 )

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from kube_leader_election.cli import _run, main
+from kube_leader_election.cli._options import add_settings, settings
 from kube_leader_election.cli._run import Options, parsed
 
 
@@ -26,6 +27,17 @@ def test_the_defaults_are_those_of_an_elector_with_all_the_grace_there_is_room_f
     assert found.namespace is None
     assert found.health_port is None
     assert params.holder_id is None  # the name of the Pod and a random part
+
+
+@pytest.mark.parametrize("ttl", ["4", "6", "30"])
+def test_what_is_not_said_follows_from_the_ttl_as_in_a_plan(ttl: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    planned = settings(parser.parse_args(["--ttl", ttl]))
+    found = options("my-app", "--ttl", ttl).params
+    assert found.lease_ttl == planned.lease_ttl == int(ttl)
+    assert found.renew_deadline == planned.renew_deadline
+    assert found.retry_period == planned.retry_period
 
 
 def test_the_election_waits_longer_than_the_command_has_to_finish() -> None:
@@ -50,18 +62,19 @@ def test_all_of_it_can_be_said() -> None:
     [
         (["run", "my-app", "--", "true", "--grace", "5"], None),  # that is the command's
         (["run", "my-app"], "COMMAND=None: must be given, after --"),
-        (["run", "my-app", "true"], "unrecognized arguments: true"),
-        (["run", "My App", "--", "true"], "lease_name='My App': must be a DNS subdomain"),
+        (["run", "my-app", "true"], "unrecognized arguments: true: the COMMAND comes after --"),
+        (["run", "my-app", "--nope", "--", "true"], "unrecognized arguments: --nope\n"),
+        (["run", "My App", "--", "true"], "LEASE: 'My App': must be a DNS subdomain"),
         (["run", "my-app", "-n", "", "--", "true"], "namespace='': must be a DNS label"),
-        (["run", "my-app", "--lease-ttl", "1.5", "--", "true"], "lease_ttl=1.5: must be a whole"),
-        (["run", "my-app", "--lease-ttl", "nan", "--", "true"], "lease_ttl=nan: must be a whole"),
-        (["run", "my-app", "--grace", "5", "--", "true"], "grace=5: must be from 0 to 3.7 s"),
-        (["run", "my-app", "--grace", "x", "--", "true"], "'x' is no number of seconds"),
+        (["run", "my-app", "--lease-ttl", "1.5", "--", "true"], "'1.5': must be a whole number"),
+        (["run", "my-app", "--lease-ttl", "nan", "--", "true"], "'nan': must be a whole number"),
+        (["run", "my-app", "--grace", "5", "--", "true"], "grace=5.0: must be from 0 to 3.7 s"),
+        (["run", "my-app", "--grace", "x", "--", "true"], "invalid float value: 'x'"),
         (
             ["run", "my-app", "--renew-deadline", "14", "--", "true"],
-            "renew_deadline=14: leaves no time to end the command before another may lead",
+            "renew_deadline=14.0: leaves no time to end the command before another may lead",
         ),
-        (["run", "my-app", "--drain-timeout", "-1", "--", "true"], "drain_timeout=-1: must be"),
+        (["run", "my-app", "--drain-timeout", "-1", "--", "true"], "drain_timeout=-1.0: must be"),
         (["run", "my-app", "--health-port", "x", "--", "true"], "must be from 0 to 65535"),
         (["serve", "--", "true"], "unrecognized arguments: -- true"),
     ],
