@@ -20,6 +20,7 @@ from ._options import (
     describe,
     namespace_of,
     settings,
+    user_name,
 )
 from ._say import say
 from ._table import Table, show
@@ -40,7 +41,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     add_lease(parser)
     add_namespace(parser)
-    parser.add_argument("--as", dest="user", metavar="USER", help="in the name of another user")
+    parser.add_argument(
+        "--as", dest="user", type=user_name, metavar="USER", help="in the name of another user"
+    )
     parser.add_argument(
         "--holders", metavar="PATTERN", help="what the names of your candidates look like"
     )

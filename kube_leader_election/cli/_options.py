@@ -141,6 +141,16 @@ def lease_name(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r}: {error.rule}") from None
 
 
+def user_name(text: str) -> str:
+    """Return the name of a user.
+
+    :raises argparse.ArgumentTypeError: it can be none.
+    """
+    if not (text and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a name that can be printed")
+    return text
+
+
 def count(text: str) -> int:
     """Return a whole number, 1 or more.
 

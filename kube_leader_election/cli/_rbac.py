@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 
-from ._options import add_lease, add_namespace, describe, lease_name, namespace_of
+from ._options import add_lease, add_namespace, describe, lease_name, namespace_of, user_name
 from ._say import say
 
 VERBS = ("get", "update", "watch")  # of the one Lease; a create cannot be limited to a name
@@ -88,7 +88,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one that exists (default: a new one, with the name of the Lease)",
     )
-    whom.add_argument("--user", metavar="NAME", help="a user in the place of a ServiceAccount")
+    whom.add_argument(
+        "--user", type=user_name, metavar="NAME", help="a user in the place of a ServiceAccount"
+    )
     parser.set_defaults(run=_run)
 
 

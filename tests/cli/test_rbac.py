@@ -48,3 +48,13 @@ def test_the_rule_of_one_verb_is_within_the_role(verb: str) -> None:
         {**found, "verbs": each["verbs"]} == each and verb in each["verbs"]
         for each in role["rules"]
     )
+
+
+@pytest.mark.parametrize("option", [("rbac", "my-app", "--user"), ("doctor", "my-app", "--as")])
+@pytest.mark.parametrize("name", ["", "a\nb"])
+def test_a_user_without_a_name_is_wrong_usage(
+    command: Command, option: tuple[str, ...], name: str
+) -> None:
+    said = command(*option, name)
+    assert said.code == 2
+    assert f"{name!r}: must be a name that can be printed" in said.errors
