@@ -168,6 +168,11 @@ def test_the_commands_work_without_a_cluster_in_a_fresh_environment(
         export = serving.output.splitlines()[-1]
         example = f"{export}; .venv/bin/python examples/simple_lease.py"
         assert_leads_until_interrupted(run(example, "served"))
+        (told,) = re.findall(r"``(kube-leader-election run [^`]+)``", TEXT)
+        worker = checkout / "worker"
+        worker.write_text("#!/bin/sh\ntrap 'exit 0' INT\nwhile echo leading; do sleep 0.1; done\n")
+        worker.chmod(0o755)
+        assert_leads_until_interrupted(run(f"{export}; PATH=.venv/bin:$PATH; {told}", "worker"))
 
 
 def assert_leads_until_interrupted(program: Program) -> None:
