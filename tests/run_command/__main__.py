@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def main() -> int:
     roots = [Path(kube_leader_election.__file__).parents[1], CHECKOUT]
     os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # all blocks end
     with (
         tempfile.TemporaryDirectory() as folder,
         ApiServer(binaries()) as server,
