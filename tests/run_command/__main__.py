@@ -55,7 +55,9 @@ def main() -> int:
             except Exception:
                 print(f"{name} failed:\n{replicas.story()}", flush=True)
                 raise
-            print(f"{name}: {count} times in {time.monotonic() - began_at:.0f} s", flush=True)
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(town.kinds.items()))
+            town.kinds.clear()
+            print(f"{name}: {kinds}, in {time.monotonic() - began_at:.0f} s", flush=True)
         print(f"load average {min(loads):.1f} to {max(loads):.1f}, {os.cpu_count()} cores")
         return _verdict(town, quick=options.quick)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ from .stamps import Life
 
 
 class Town:
-    """The replicas, and what was measured of them, in seconds."""
+    """The replicas, and what was measured of them, in seconds; what `kinds` of commands led."""
 
     def __init__(self, replicas: Replicas) -> None:
         self.replicas = replicas
+        self.kinds: Counter[str] = Counter()
         self.hand_overs: list[float] = []
         self.with_interpreter: list[float] = []
         self.deaths: list[float] = []
@@ -32,7 +34,9 @@ class Town:
         time.sleep(0.3)
         life = self.replicas.current()
         assert life is not None
-        return self.replicas.leader(), life
+        name = self.replicas.leader()
+        self.kinds[name.rpartition("-")[2]] += 1
+        return name, life
 
     def _lives(self) -> bool:
         life = self.replicas.current()
