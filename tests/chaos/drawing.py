@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator
 from html import escape
 
+from kube_leader_election.testing._lanes import INK, opening, text
+
 from .evidence import Evidence, Fault, Violation
 
 _ROW_SECONDS = 60.0
@@ -13,7 +15,7 @@ _LEFT, _RIGHT, _TOP = 90.0, 1290.0, 78.0
 _LANE, _GAP = 38.0, 22.0
 _SERVER, _LEASE = "server", "lease"
 _TERMS = ("#2b6cb0", "#2f855a", "#b7791f", "#6b46c1", "#2c7a7b")
-_QUIET, _WRONG, _INK, _LINE = "#e6f4ea", "#d00000", "#1a202c", "#cbd5e0"
+_QUIET, _WRONG, _LINE = "#e6f4ea", "#d00000", "#cbd5e0"
 _COLOURS = {
     "stopped": "#4a5568",
     "killed": "#c53030",
@@ -53,11 +55,7 @@ class _Drawing:
 
     def parts(self) -> Iterator[str]:
         width, height = _RIGHT + 10, _TOP + self._rows * self._row_height
-        yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
-            f' font-family="sans-serif" font-size="10" fill="{_INK}">'
-        )
-        yield f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>'
+        yield from opening(width, height, size=10)
         yield from self._legend()
         for window in self._evidence.quiet:
             yield from self._bars(window.since, window.until, 0, _QUIET, lanes=len(self._lanes))
@@ -146,7 +144,7 @@ class _Drawing:
             to_x, to_y = self._place(new.since, self._lanes[new.replica])
             if self._row(old.until) == self._row(new.since):
                 path = f"M{x:.1f} {y + 6:.1f}L{to_x:.1f} {to_y + 6:.1f}"
-                yield f'<path d="{path}" stroke="{_INK}" stroke-width=".7" opacity=".6"/>'
+                yield f'<path d="{path}" stroke="{INK}" stroke-width=".7" opacity=".6"/>'
 
     def _bars(
         self,
@@ -188,7 +186,5 @@ class _Drawing:
         return x, _TOP + row * self._row_height + lane * _LANE
 
 
-def _text(x: float, y: float, text: str, colour: str = _INK, *, size: int = 10) -> str:
-    style = "" if size == 10 else f' font-size="{size}"'
-    paint = "" if colour == _INK else f' fill="{colour}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}"{style}{paint}>{escape(text)}</text>'
+def _text(x: float, y: float, words: str, colour: str = INK, *, size: int = 10) -> str:
+    return text(x, y, words, colour, size=size)
