@@ -9,6 +9,7 @@ from html import escape
 INK, LINE, FAULT, WRONG = "#1a202c", "#a0aec0", "#b7791f", "#c53030"
 TERMS = ("#2b6cb0", "#2f855a", "#6b46c1", "#2c7a7b", "#b83280", "#975a16", "#4a5568", "#c05621")
 _LEFT, _RIGHT, _TOP, _LANE = 80.0, 1180.0, 60.0, 70.0
+_LETTER = 6.0  # how wide one is, nearly
 
 
 class Lanes:
@@ -29,13 +30,13 @@ class Lanes:
         yield text(_LEFT, 20, title, size=14)
 
     def bar(self, name: str, since: float, until: float, words: str, colour: str) -> Iterator[str]:
-        """Yield a term."""
+        """Yield a term, with as many letters of `words` as there is room for."""
         x, end, y = self._x(since), self._x(min(self._seconds, until)), self._y(name)
         yield (
             f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="{max(1.0, end - x):.1f}" height="18"'
             f' fill="{colour}" opacity=".85"/>'
         )
-        yield text(x + 4, y + 4, words, "#fff")
+        yield text(x + 4, y + 4, words[: max(0, int((end - x - 4) / _LETTER))], "#fff")
 
     def fault(self, name: str, at: float, words: str, hint: str, until: float | None = None) -> str:
         """Return a mark, and its words; `until`: for so long it goes on."""

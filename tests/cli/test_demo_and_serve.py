@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from kubernetes import config
@@ -22,6 +23,7 @@ from tests.programs import PATIENCE, Program, prepare_environment, wait_until
 
 SERVE = [sys.executable, "-m", "kube_leader_election", "serve"]
 DEMO = [*SERVE[:-1], "demo"]
+SVG = "http://www.w3.org/2000/svg"
 
 
 @pytest.mark.parametrize("options", [[], ["--tls"]])
@@ -132,13 +134,57 @@ def test_the_demo_shows_a_hand_over_and_a_takeover_in_words(
         r"  0\.\d s  the API server serves, and three replicas are started",
         r" +\d+\.\d s  replica-\d is told to stop, ",
         r" +\d+\.\d s  replica-\d has finished its work",
-        r" s  replica-\d leads \(fencing token \d+\), [\d.]+ m?s after replica-\d was told to stop",
-        r" s  replica-\d leads \(fencing token \d+\), [\d.]+ s after replica-\d was killed",
-        r" s  the end\. Each leader had a greater fencing token: \d+ < \d+ < \d+",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+m?s after replica-\d was told to stop",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+s after replica-\d was killed",
+        r"\nterms +3, of 3 replicas\n",
+        r"\nfencing tokens +\d+ < \d+ < \d+: each greater than all before\n",
+        r"\nnext leader +[\d.]+m?s after a release\n +[\d.]+s after a kill\n",
+        r"\ntwo leaders at once +at no instant, ",
     ):
         assert re.search(line, program.output), program.output
     assert "Traceback" not in program.output
     assert "Warning" not in program.output
+
+
+def test_a_script_says_what_the_leader_and_the_server_are_put_through(
+    tmp_path: Path, processes: Callable[[], list[str]]
+) -> None:
+    options = ["--script", "freeze 3.5, outage 3.5, add", "--svg", "drawn.svg"]
+    with Program([*DEMO, *options], folder=tmp_path / "run") as program:
+        assert program.wait(PATIENCE) == 0
+        assert processes() == []
+    for line in (
+        r" s  replica-\d stands still for 3\.5 s, ",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+s after replica-\d stood still\n",
+        r" s  replica-\d goes on\n",
+        r" s  the API server is away for 3\.5 s: ",
+        r" s  replica-\d leads no more: it could not renew in time\n",
+        r" s  the API server is back\n",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+m?s after the API server was back\n",
+        r" s  replica-4 is started\n",
+        r"\ntwo leaders at once +at no instant, ",
+    ):
+        assert re.search(line, program.output), program.output
+    picture = ElementTree.parse(tmp_path / "run" / "drawn.svg")
+    words = {"".join(each.itertext()) for each in picture.iter(f"{{{SVG}}}text")}
+    assert {"replica-4", "server", "stands still", "is away"} <= words
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--script", "stop, nap"], "argument --script: 'nap' must be stop, kill, freeze "),
+        (["--svg", "/nowhere/x.svg"], "cannot write /nowhere/x.svg: No such file or directory"),
+    ],
+)
+def test_what_the_demo_cannot_do_is_said_before_it_starts(
+    tmp_path: Path, processes: Callable[[], list[str]], options: list[str], problem: str
+) -> None:
+    with Program([*DEMO, *options], folder=tmp_path / "run") as program:
+        assert program.wait(PATIENCE) != 0
+    assert problem in program.output
+    assert "Three replicas" not in program.output
+    assert "Traceback" not in program.output
 
 
 @pytest.mark.parametrize("moment", ["the API server serves", "is told to stop"])

@@ -2,76 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from kube_leader_election.testing import ApiServer
 from tests.cli.conftest import Command
+from tests.cli.terminal import WITHOUT_RICH, on_a_terminal
 from tests.programs import PATIENCE, prepare_environment, wait_until
 
 MODULE = ["-m", "kube_leader_election"]
-WITHOUT_RICH = [
-    "-c",
-    "import sys; sys.modules['rich'] = None; import kube_leader_election.cli as c; exit(c.main())",
-]
-
-
-class Terminal:
-    """A program on a terminal of 100 columns, and what is seen there"""
-
-    def __init__(self, arguments: list[str]) -> None:
-        self._seen: list[bytes] = []
-        self._master, slave = pty.openpty()
-        environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        with suppress(OSError):  # the program has ended
-            while piece := os.read(self._master, 65536):
-                self._seen.append(piece)
-
-    @property
-    def text(self) -> str:
-        return b"".join(self._seen).decode()
-
-    def wait(self) -> int:
-        code = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return code
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(PATIENCE)
-        os.close(self._master)
-
-
-@contextmanager
-def on_a_terminal(arguments: list[str]) -> Iterator[Terminal]:
-    terminal = Terminal(arguments)
-    try:
-        yield terminal
-    finally:
-        terminal.close()
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,11 @@ from typing import Any
 
 from kube_leader_election import LeaderElector, LeaderElectorParams, Leadership
 
+from ._story import What
+
+LEASE = "demo"
+_LOOK = 0.05  # in seconds, between two looks whether the term has been renewed
+
 
 def main(name: str, url: str, lease_ttl: str, renew_deadline: str, retry_period: str) -> None:
     """Contend under `name`, on the API server at `url`, until told to stop."""
@@ -27,29 +32,41 @@ def main(name: str, url: str, lease_ttl: str, renew_deadline: str, retry_period:
     configuration.host = url
     configuration.proxy = None
     params = LeaderElectorParams(
-        lease_name="demo",
+        lease_name=LEASE,
         holder_id=name,
         lease_ttl=int(lease_ttl),
         renew_deadline=float(renew_deadline),
         retry_period=float(retry_period),
     )
 
-    def tell(what: str, token: int | None = None) -> None:
-        event = {"name": name, "what": what, "at": time.monotonic(), "token": token}
+    def tell(what: What, **more: object) -> None:
+        event = {"name": name, "what": what.value, "at": time.monotonic(), **more}
         with suppress(BrokenPipeError):  # the demo was killed
             os.write(sys.stdout.fileno(), f"{json.dumps(event)}\n".encode())
 
     def work(leadership: Leadership) -> None:
-        tell("leads", leadership.fencing_token)
-        leadership.stopping.wait()
-        tell("has finished" if leadership else "has lost")
+        until = _end_of(leadership)
+        tell(What.LEADS, token=leadership.fencing_token, until=until)
+        while not leadership.stopping.wait(_LOOK):
+            if _end_of(leadership) > until + _LOOK:
+                until = _end_of(leadership)
+                tell(What.RENEWED, until=until)
+        tell(What.FINISHED if leadership else What.LOST)
 
     elector = LeaderElector(
-        ApiClient(configuration), "default", params, on_new_leader=lambda _: tell("knows")
+        ApiClient(configuration),
+        "default",
+        params,
+        on_new_leader=lambda leader: tell(What.KNOWS, leader=leader),
     )
     threading.Thread(target=_end_with_the_demo, daemon=True).start()
     elector.run(work, stop_on=[signal.SIGTERM])
-    tell("has ended")
+    tell(What.ENDED)
+
+
+def _end_of(leadership: Leadership) -> float:
+    # The clock is read first: a pause in between makes the term seem shorter, never longer.
+    return time.monotonic() + leadership.remaining()
 
 
 def _end_with_the_demo() -> None:
