@@ -10,22 +10,27 @@ from collections.abc import Sequence
 from kube_leader_election import InvalidParamsError
 
 from . import _demo, _doctor, _plan, _rbac, _run, _serve, _status
+from ._options import PROGRAM
 from ._say import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process."""
     parser = argparse.ArgumentParser(
-        prog="kube-leader-election", description="Leader election on Kubernetes Leases."
+        prog=PROGRAM,
+        description="Leader election on Kubernetes Leases.",
+        epilog="COMMAND --help shows its options, and an example.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
+    _run.add_to(commands.add_parser("run", help="run a command only while leading"))
     _status.add_to(commands.add_parser("status", help="show who holds the Leases"))
     _doctor.add_to(commands.add_parser("doctor", help="find what would go wrong with an election"))
     _plan.add_to(commands.add_parser("plan", help="say what settings promise, and what they cost"))
     _rbac.add_to(commands.add_parser("rbac", help="print the least Role for a Lease"))
     _demo.add_to(commands.add_parser("demo", help="watch three replicas elect a leader"))
     _serve.add_to(commands.add_parser("serve", help="serve Leases on loopback, for any program"))
-    _run.add_to(commands.add_parser("run", help="run a command only while leading"))
     ours, to_run = _split(sys.argv[1:] if arguments is None else arguments)
     options, unknown = parser.parse_known_args(ours)
     if to_run is not None and options.command != "run":

@@ -37,19 +37,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         parser,
         "Show three replicas that elect a leader, each a process: one is told to stop, and one is"
         " killed. Takes about ten seconds, and needs no cluster and no network. On a terminal it"
-        " is a live picture where rich is installed, and keys do the same: the first one used ends"
-        " the script. Exit code 1 if ever two have led at once.",
+        " is a live picture where rich is installed, with a key for each step; the first one that"
+        " is used ends the script. Exit code 1 if ever two have led at once.",
         "demo",
         f'demo --script "{_script.EXAMPLE}" --svg demo.svg',
     )
-    words = "; ".join(f"{deed.value}: {text}" for deed, text in _script.EXPLAINED.items())
+    steps = [f"  {deed.value:8}{text}" for deed, text in _script.EXPLAINED.items()]
+    parser.epilog = "\n".join(["steps:", *steps, "", str(parser.epilog)])
     parser.add_argument(
         "--script",
         type=_parsed,
         default=_script.DEFAULT,
         metavar="STEPS",
-        help=f"what is done, separated by commas. {words}. freeze and outage take seconds, as in"
-        f" 'freeze 5' (default: {_script.SECONDS:g}). Default: '%(default)s'",
+        help="what is done, separated by commas (default: %(default)s)",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what happened into it")
     parser.set_defaults(run=_run)

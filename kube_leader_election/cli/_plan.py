@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     replicas, leases = _many(plan.replicas, "replica"), _many(plan.leases, "Lease")
     say(f"\nASKED OF THE API SERVER, by {replicas} for {leases}")
     show(Table(("", "", ""), asked))
-    say("\nWHICH SETTING TO CHANGE FOR WHAT: outage survived and takeover after a crash, at worst")
+    say("\nWHICH SETTING TO CHANGE FOR WHAT: outage survived, worst takeover after a crash")
     show(Table(CHANGES, changed, wraps=frozenset({"FOR"})))
     for warning in plan.timing().warnings():
         say(f"fragile: {warning}")
@@ -185,8 +185,8 @@ def alternatives(params: LeaderElectorParams) -> Iterator[tuple[str, LeaderElect
     ttl = whole_seconds(params.lease_ttl)
     deadline = belief_after(ttl, params.max_clock_skew) - 1
     changes = (
-        ("all halved", ttl // 2, 0.5, "a quicker takeover, for twice the writes"),
-        ("all doubled", ttl * 2, 2.0, "longer outages and fewer writes, a slower takeover"),
+        ("all halved", ttl // 2, 0.5, "quicker takeover"),
+        ("all doubled", ttl * 2, 2.0, "longer outages, fewer writes"),
     )
     for name, other, factor, reason in changes:
         period = max(SHORTEST_RETRY_PERIOD, params.retry_period * factor)
@@ -197,7 +197,7 @@ def alternatives(params: LeaderElectorParams) -> Iterator[tuple[str, LeaderElect
         period = max(params.retry_period, round(deadline / 5, 3))
         found = _with(params, ttl, round(deadline, 3), period)
         if found is not None:
-            yield "longest deadline", found, "longer outages, at the same takeover"
+            yield "longest deadline", found, "longer outages"
 
 
 def _with(

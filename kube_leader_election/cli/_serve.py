@@ -9,19 +9,26 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from ._options import describe
 from ._say import give_up, say
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """`parser` is that of this command."""
-    parser.description = (
+    describe(
+        parser,
         "Serve the Leases of a Kubernetes API server on loopback until interrupted, and write a"
-        " kubeconfig for whoever wants to elect a leader there."
+        " kubeconfig for whoever wants to elect a leader there.",
+        "serve",
+        "serve --port 8080 --kubeconfig leases.kubeconfig",
     )
     parser.add_argument("--port", type=port_number, default=0, help="any that is free by default")
     parser.add_argument("--tls", action="store_true", help="https, for users with a token only")
     parser.add_argument(
-        "--kubeconfig", type=Path, help="a new file to write it to, for as long as it serves"
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="a new file to write it to, for as long as it serves",
     )
     parser.set_defaults(run=_serve)
 

@@ -171,7 +171,12 @@ class _View:
         first = 0 if self._namespace is None else 1
         styles = {number: "yellow" for number, row in enumerate(rows) if row.notes}
         cells = [row.cells()[first:] for row in rows]
-        return Table(COLUMNS[first:], cells, styles, wraps=frozenset({"HOLDER", "NOTES"}))
+        return Table(
+            COLUMNS[first:],
+            cells,
+            styles,
+            wraps=frozenset({"NAMESPACE", "LEASE", "HOLDER", "NOTES"}),
+        )
 
 
 def rows_of(documents: Documents, now: datetime) -> list[Row]:

@@ -146,6 +146,7 @@ def test_the_demo_shows_a_hand_over_and_a_takeover_in_words(
     assert "Warning" not in program.output
 
 
+@pytest.mark.apiserver  # not for the server, but for the time that it takes
 def test_a_script_says_what_the_leader_and_the_server_are_put_through(
     tmp_path: Path, processes: Callable[[], list[str]]
 ) -> None:

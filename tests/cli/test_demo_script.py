@@ -60,7 +60,7 @@ def test_what_is_no_script_is_refused_with_the_rule(script: str, problem: str) -
 
 
 def test_what_help_shows_as_scripts_are_some() -> None:
-    assert len(parsed(EXAMPLE)) == 4
+    assert len(parsed(EXAMPLE)) == 3
     assert len(parsed(DEFAULT)) == 2
     assert EXPLAINED.keys() == set(Deed)
 

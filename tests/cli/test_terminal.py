@@ -65,7 +65,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert written.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["status", "rbac", "plan", "doctor"])
+@pytest.mark.parametrize("name", ["run", "status", "doctor", "plan", "rbac", "demo", "serve"])
 def test_help_shows_an_example(
     name: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

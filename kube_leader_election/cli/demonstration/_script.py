@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-EXAMPLE = "stop, kill, freeze 5, outage"
+EXAMPLE = "kill, freeze 5, outage"
 DEFAULT = "stop, kill"
 FIRST_REPLICAS = 3
 SECONDS = 4.0  # longer than the Lease is claimed for
@@ -38,8 +38,8 @@ QUIT = "q"
 EXPLAINED = {
     Deed.STOP: "tell the leader to stop (SIGTERM)",
     Deed.KILL: "kill it (SIGKILL)",
-    Deed.FREEZE: "let it stand still (SIGSTOP)",
-    Deed.OUTAGE: "take the API server away",
+    Deed.FREEZE: f"let it stand still for {SECONDS:g} seconds, or as many as follow (SIGSTOP)",
+    Deed.OUTAGE: "take the API server away for as long",
     Deed.ADD: "start one more replica",
 }
 
