@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from html import escape
 
 INK, LINE, FAULT, WRONG = "#1a202c", "#a0aec0", "#b7791f", "#c53030"
 TERMS = ("#2b6cb0", "#2f855a", "#6b46c1", "#2c7a7b", "#b83280", "#975a16", "#4a5568", "#c05621")
 _LEFT, _RIGHT, _TOP, _LANE = 80.0, 1180.0, 60.0, 70.0
+_STEPS = (1, 5, 10, 60, 600)  # between two lines of the grid, in seconds
 _LETTER = 6.0  # how wide one is, nearly
 
 
@@ -30,13 +30,15 @@ class Lanes:
         yield text(_LEFT, 20, title, size=14)
 
     def bar(self, name: str, since: float, until: float, words: str, colour: str) -> Iterator[str]:
-        """Yield a term, with as many letters of `words` as there is room for."""
+        """Yield a term, with `words`, or the last of them, or none, as there is room."""
         x, end, y = self._x(since), self._x(min(self._seconds, until)), self._y(name)
         yield (
             f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="{max(1.0, end - x):.1f}" height="18"'
             f' fill="{colour}" opacity=".85"/>'
         )
-        yield text(x + 4, y + 4, words[: max(0, int((end - x - 4) / _LETTER))], "#fff")
+        room = (end - x - 4) / _LETTER
+        shown = (each for each in (words, words.split()[-1]) if len(each) <= room)
+        yield text(x + 4, y + 4, next(shown, ""), "#fff")
 
     def fault(self, name: str, at: float, words: str, hint: str, until: float | None = None) -> str:
         """Return a mark, and its words; `until`: for so long it goes on."""
@@ -64,9 +66,8 @@ class Lanes:
             y = self._y(name)
             yield f'<path d="M{_LEFT:g} {y:g}H{_RIGHT:g}" stroke="{LINE}"/>'
             yield text(10, y + 4, name, size=13)
-        for second in itertools.count():
-            if second > self._seconds:
-                return
+        step = next((each for each in _STEPS if self._seconds / each <= 60), 3600)
+        for second in range(0, int(self._seconds) + 1, step):
             yield self._line(second, _TOP, "#e2e8f0", 1)
             yield text(self._x(second) - 3, self._bottom + 16, f"{second}")
 

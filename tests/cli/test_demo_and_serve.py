@@ -134,7 +134,7 @@ def test_the_demo_shows_a_hand_over_and_a_takeover_in_words(
         r"  0\.\d s  the API server serves, and three replicas are started",
         r" +\d+\.\d s  replica-\d is told to stop, ",
         r" +\d+\.\d s  replica-\d has finished its work",
-        r" s  replica-\d leads \(fencing token \d+\), [\d.]+m?s after replica-\d was told to stop",
+        r" s  replica-\d leads \(fencing token \d+\), [\d.]+m?s after replica-\d was stopped",
         r" s  replica-\d leads \(fencing token \d+\), [\d.]+s after replica-\d was killed",
         r"\nterms +3, of 3 replicas\n",
         r"\nfencing tokens +\d+ < \d+ < \d+: each greater than all before\n",

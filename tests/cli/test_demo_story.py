@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import io
+import time
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
+from kube_leader_election._events import Event
+from kube_leader_election._leadership import Leadership
+from kube_leader_election.cli.demonstration._happenings import SERVER, Happening, What
 from kube_leader_election.cli.demonstration._picture import picture
-from kube_leader_election.cli.demonstration._story import (
-    SERVER,
-    Happening,
-    Lease,
-    Story,
-    Term,
-    What,
-)
+from kube_leader_election.cli.demonstration._replica import end_of
+from kube_leader_election.cli.demonstration._story import Lease, Story, Term
 from kube_leader_election.cli.demonstration._summary import overlaps, summary_of
 from kube_leader_election.cli.demonstration._timeline import svg
 
@@ -112,8 +110,19 @@ BACK = happens(3.5, SERVER, What.BACK)
 @pytest.mark.parametrize(
     ("happenings", "said"),
     [
-        (STOPPED, ", 1.0s after r1 was told to stop"),
+        (STOPPED, ", 1.0s after r1 was stopped"),
+        (
+            [STOPPED[0], happens(3.01, "r1", What.RENEWED, until=5), *STOPPED[1:]],
+            ", 1.0s after r1 was stopped",
+        ),
         ([happens(3, "r1", What.KILLED)], ", 1.0s after r1 was killed"),
+        (
+            [
+                happens(2, "r1", What.FROZEN, seconds=4),
+                happens(2.01, "r1", What.RENEWED, until=3.06),
+            ],
+            ", 2.0s after r1 stood still",
+        ),
         ([happens(2, "r1", What.FROZEN, seconds=4)], ", 2.0s after r1 stood still"),
         ([AWAY, happens(3.1, "r1", What.LOST), BACK], ", 500ms after the API server was back"),
         ([AWAY, happens(3.1, "r1", What.RENEWED, until=3.6), BACK], ""),
@@ -302,7 +311,7 @@ def test_the_timeline_has_a_lane_for_each_replica_and_says_what_befell_it() -> N
     drawn = ElementTree.fromstring(svg(story, BEGAN_AT + 8))
     words = ["".join(each.itertext()) for each in drawn.iter(f"{{{SVG}}}text")]
     assert any(each.startswith("2 terms, never two leaders. ") for each in words)
-    for expected in ("r1", "r2", "r3", "server", "leads, token 2", "stands still", "is away"):
+    for expected in ("r1", "r2", "r3", "server", "token 2", "stands still", "is away"):
         assert expected in words
     assert len(list(drawn.iter(f"{{{SVG}}}rect"))) == 1 + 2
 
@@ -310,3 +319,32 @@ def test_the_timeline_has_a_lane_for_each_replica_and_says_what_befell_it() -> N
 def test_the_timeline_marks_two_leaders() -> None:
     wrong = happens(2.5, "r2", What.LEADS, token=5, until=4)
     assert "two leaders, 1 times" in svg(story_of(R1_LEADS, wrong), BEGAN_AT + 5)
+
+
+@pytest.mark.parametrize(("until", "told"), [(1.05, []), (1.6, ["2345"]), (2.5, ["token 2345"])])
+def test_a_token_is_never_cut_in_the_timeline(until: float, told: list[str]) -> None:
+    leads = happens(1, "r1", What.LEADS, token=2345, until=until)
+    drawn = ElementTree.fromstring(svg(story_of(leads), BEGAN_AT + 10))
+    words = ["".join(each.itertext()) for each in drawn.iter(f"{{{SVG}}}text")]
+    assert [each for each in words if each in ("token", "2345", "token 2345")] == told
+    assert not [each for each in words if "token" in each and each not in told]
+
+
+def leadership(*, left: float) -> Leadership:
+    return Leadership(
+        ordinal=1,
+        fencing_token=2,
+        stopping=Event(),
+        lost=Event(),
+        remaining=lambda _: left,
+        holder_identity=lambda: None,
+    )
+
+
+def test_a_replica_tells_no_later_end_of_a_term_than_it_has() -> None:
+    before = time.monotonic()
+    assert before + 2 <= end_of(leadership(left=2.0)) <= time.monotonic() + 2
+
+
+def test_a_term_that_is_over_is_not_told_to_end_now() -> None:
+    assert end_of(leadership(left=0.0)) == 0.0

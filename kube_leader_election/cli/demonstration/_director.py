@@ -13,10 +13,11 @@ from typing import NoReturn
 from kube_leader_election._inbox import Inbox
 from kube_leader_election.testing import ApiServer
 
+from ._happenings import SERVER, Happening, What
 from ._replica import LEASE
 from ._replicas import Replicas
 from ._script import FIRST_REPLICAS, KEYS, QUIT, Deed, Step
-from ._story import SERVER, Happening, Lease, Story, What
+from ._story import Lease, Story
 from ._views import View
 
 PATIENCE = 60.0  # in seconds, with what takes some, on a machine that is busy with something else

@@ -7,8 +7,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ._happenings import SERVER, What
 from ._script import KEYS, QUIT, Deed
-from ._story import SERVER, Replica, Story, Term, What
+from ._story import Replica, Story, Term
 
 _LINES = 8
 _SHOWN_REPLICAS = 7

@@ -17,7 +17,7 @@ from typing import Any
 
 from kube_leader_election import LeaderElector, LeaderElectorParams, Leadership
 
-from ._story import What
+from ._happenings import What
 
 LEASE = "demo"
 _LOOK = 0.05  # in seconds, between two looks whether the term has been renewed
@@ -45,11 +45,12 @@ def main(name: str, url: str, lease_ttl: str, renew_deadline: str, retry_period:
             os.write(sys.stdout.fileno(), f"{json.dumps(event)}\n".encode())
 
     def work(leadership: Leadership) -> None:
-        until = _end_of(leadership)
+        until = end_of(leadership)
         tell(What.LEADS, token=leadership.fencing_token, until=until)
         while not leadership.stopping.wait(_LOOK):
-            if _end_of(leadership) > until + _LOOK:
-                until = _end_of(leadership)
+            found = end_of(leadership)
+            if found > until + _LOOK:
+                until = found
                 tell(What.RENEWED, until=until)
         tell(What.FINISHED if leadership else What.LOST)
 
@@ -64,9 +65,11 @@ def main(name: str, url: str, lease_ttl: str, renew_deadline: str, retry_period:
     tell(What.ENDED)
 
 
-def _end_of(leadership: Leadership) -> float:
-    # The clock is read first: a pause in between makes the term seem shorter, never longer.
-    return time.monotonic() + leadership.remaining()
+def end_of(leadership: Leadership) -> float:
+    """Return when the term is over without another renewal; 0 where it is over already."""
+    now = time.monotonic()  # first: a pause in between makes the term seem shorter, never longer
+    left = leadership.remaining()
+    return now + left if left else 0.0
 
 
 def _end_with_the_demo() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from ._story import Happening, What
+from ._happenings import Happening, What
 
 PATIENCE = 5.0  # in seconds, with a replica that was told to end
 

@@ -3,46 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from kube_leader_election.cli._say import shown
 
-SERVER = "the API server"
-
-
-class What(str, Enum):
-    """What can happen, in words that follow the name of whom it happens to."""
-
-    STARTED = "is started"
-    KNOWS = "knows who leads"
-    LEADS = "leads"
-    RENEWED = "has renewed"
-    FINISHED = "has finished its work"
-    LOST = "leads no more"
-    ENDED = "has ended"
-    STOPPED = "is told to stop"
-    KILLED = "is killed"
-    FROZEN = "stands still"
-    THAWED = "goes on"
-    AWAY = "is away"
-    BACK = "is back"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Happening:
-    """What happened to `name`, a replica or the server, at a time of the shared monotonic clock.
-
-    `token`: of the term that begins. `until`: the end of what the last renewal gives. `leader`:
-    whom it knows to lead. `seconds`: for so long it is to go on.
-    """
-
-    name: str
-    what: What
-    at: float
-    token: int | None = None
-    until: float | None = None
-    leader: str | None = None
-    seconds: float | None = None
+from ._happenings import SERVER, WAS, WHY, Happening, What
 
 
 @dataclass(kw_only=True)
@@ -161,14 +125,20 @@ class Story:
         elif told.what is What.RENEWED and term and told.until is not None:
             term.until = max(term.until, told.until)
             term.renewals.append(told.at)
-            if self._cause and self._cause.at < told.at and self._cause.name in (told.name, SERVER):
-                self._cause = None  # it was no end
+            if self._is_outlasted_by(replica):
+                self._cause = None
         elif told.what in (What.FINISHED, What.LOST) and term:
             term.ended_at = told.at
             why = ": it could not renew in time" if told.what is What.LOST else ""
             self.say(f"{told.name} {told.what.value}{why}", told.at)
         elif told.what is What.ENDED and replica.lives:
             replica.ended_as, replica.ended_at = told.what, told.at
+
+    def _is_outlasted_by(self, replica: Replica) -> bool:
+        """Whether it stood still, and goes on leading."""
+        cause = self._cause
+        stood_still = cause and cause.what is What.FROZEN and cause.name == replica.name
+        return bool(stood_still) and not replica.is_frozen
 
     def _hear_of_term(self, told: Happening) -> None:
         replica = self.replicas[told.name]
@@ -184,8 +154,7 @@ class Story:
         self.terms.append(term)
         text = f"{term.name} leads (fencing token {term.token})"
         if self._cause is not None and term.waited is not None:
-            was = self._cause.what.value.replace("is ", "was ").replace("stands", "stood")
-            text += f", {shown(term.waited)} after {self._cause.name} {was}"
+            text += f", {shown(term.waited)} after {self._cause.name} {WAS[self._cause.what]}"
         self._cause = None
         self.say(text, told.at)
 
@@ -225,7 +194,7 @@ class Story:
 
     def _tell(self, deed: Happening) -> None:
         seconds = "" if deed.seconds is None else f" for {deed.seconds:g} s"
-        why = "" if deed.what in self._explained else _WHY.get(deed.what, "")
+        why = "" if deed.what in self._explained else WHY.get(deed.what, "")
         self._explained.add(deed.what)
         self.say(f"{deed.name} {deed.what.value}{seconds}{why}", deed.at)
 
@@ -233,11 +202,3 @@ class Story:
         """Return its term, unless it was told that this is over."""
         own = [term for term in self.terms if term.name == name]
         return own[-1] if own and own[-1].ended_at is None else None
-
-
-_WHY = {
-    What.STOPPED: ", as Kubernetes does before it replaces a Pod",
-    What.KILLED: ", as by a crash: nobody releases the Lease",
-    What.FROZEN: ", as any process may, and renews no more",
-    What.AWAY: ": nobody can renew, or lead next",
-}

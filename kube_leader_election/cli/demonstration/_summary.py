@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from kube_leader_election.cli._say import shown
 
-from ._story import Story, Term, What
+from ._happenings import What
+from ._story import Story, Term
 
 _AFTER = {
     What.STOPPED: "after a release",

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from kube_leader_election.testing._lanes import TERMS, Lanes
 
-from ._story import SERVER, Story, Term, Trouble
+from ._happenings import SERVER
+from ._story import Story, Term, Trouble
 from ._summary import overlaps
 
 _SERVER = "server"
-_MARGIN = 1.0  # in seconds, for what is written at the end
-_LEGEND = "Times in seconds; dots are renewals, lines between lanes lead to the next term"
+_MARGIN = 1.1  # of the time, for what is written at the end
+_LEGEND = "Bars are terms, dots are renewals, lines lead to the next term; in seconds"
 
 
 def svg(story: Story, now: float) -> str:
@@ -22,7 +23,7 @@ def svg(story: Story, now: float) -> str:
 
 def _parts(story: Story, now: float) -> Iterator[str]:
     server = [_SERVER] if any(each.name == SERVER for each in story.troubles) else []
-    lanes = Lanes([*story.replicas, *server], now - story.began_at + _MARGIN)
+    lanes = Lanes([*story.replicas, *server], (now - story.began_at) * _MARGIN)
     terms = sorted(story.terms, key=lambda each: each.began_at)
     two = overlaps(terms)
     leaders = "never two leaders" if not two else f"two leaders, {len(two)} times"
@@ -46,7 +47,7 @@ def _parts(story: Story, now: float) -> Iterator[str]:
 
 def _term(lanes: Lanes, story: Story, term: Term, colour: str, now: float) -> Iterator[str]:
     since, until = term.began_at - story.began_at, min(term.over_at, now) - story.began_at
-    yield from lanes.bar(term.name, since, until, f"leads, token {term.token}", colour)
+    yield from lanes.bar(term.name, since, until, f"token {term.token}", colour)
     for at in term.renewals:
         at -= story.began_at
         yield lanes.dot(term.name, at, f"{at:.3f} s, {term.name} has renewed", below=14)
