@@ -16,7 +16,6 @@ from ._say import give_up, say
 from .demonstration import _script
 from .demonstration._story import Story
 from .demonstration._summary import summary_of
-from .demonstration._timeline import svg
 
 # Short, so that a takeover can be waited for.
 LEASE_TTL, RENEW_DEADLINE, RETRY_PERIOD = 3, 2.0, 0.5
@@ -74,6 +73,8 @@ def _run(options: argparse.Namespace) -> int:
         say(INTRODUCTION)
         code = _play(story, options.script)
         if drawn is not None:
+            from .demonstration._timeline import svg
+
             drawn.write(svg(story, time.monotonic()))
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,8 +60,9 @@ def show(table: Table) -> None:
 
 
 def is_picture() -> bool:
-    """Whether standard output is a terminal, and rich is installed."""
-    return sys.stdout.isatty() and find_spec("rich") is not None
+    """Whether standard output is a terminal that can draw, and rich is installed."""
+    can_draw = sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return can_draw and find_spec("rich") is not None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tests.programs import PATIENCE
@@ -24,11 +24,11 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 class Terminal:
     """A program on a terminal of 100 columns, and what is seen there"""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], kind: str = "xterm") -> None:
         self._seen: list[bytes] = []
         self._master, slave = pty.openpty()
         self.modes = termios.tcgetattr(self._master)
-        environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
+        environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": kind}
         self.process = subprocess.Popen(
             command,
             stdin=slave,
@@ -76,9 +76,9 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(arguments: list[str], *, within: Sequence[str] = ()) -> Iterator[Terminal]:
-    """Python with these arguments, started by the command `within`, if there is one"""
-    terminal = Terminal([*within, sys.executable, *arguments])
+def on_a_terminal(arguments: list[str], *, kind: str = "xterm") -> Iterator[Terminal]:
+    """Python with these arguments"""
+    terminal = Terminal([sys.executable, *arguments], kind)
     try:
         yield terminal
     finally:

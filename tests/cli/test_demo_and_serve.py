@@ -200,11 +200,12 @@ def test_the_demo_ends_at_ctrl_c_and_leaves_no_process(
     assert "Traceback" not in program.output
 
 
+@pytest.mark.parametrize("moment", ["follow: they watch", "stands still"])
 def test_when_the_demo_is_killed_its_replicas_end(
-    tmp_path: Path, processes: Callable[[], list[str]]
+    tmp_path: Path, processes: Callable[[], list[str]], moment: str
 ) -> None:
-    with Program(DEMO, folder=tmp_path / "run") as program:
-        wait_until(lambda: "follow: they watch" in program.output)
+    with Program([*DEMO, "--script", "freeze 60"], folder=tmp_path / "run") as program:
+        wait_until(lambda: moment in program.output)
         assert len(processes()) == 4
         program.kill()
         wait_until(lambda: processes() == [])

@@ -57,6 +57,13 @@ def test_without_rich_plain_lines_are_shown(arguments: list[str]) -> None:
     assert "\x1b" not in terminal.text
 
 
+def test_a_terminal_that_cannot_draw_gets_plain_lines() -> None:
+    with on_a_terminal([*MODULE, "status"], kind="dumb") as terminal:
+        assert terminal.wait() == 0
+    assert terminal.text.startswith("LEASE ")
+    assert "\x1b" not in terminal.text
+
+
 def test_a_pipe_gets_plain_lines() -> None:
     command = [sys.executable, *MODULE, "status"]
     written = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)

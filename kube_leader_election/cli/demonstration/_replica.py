@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from kube_leader_election import LeaderElector, LeaderElectorParams, Leadership
+from kube_leader_election.cli.running._children import be_sent_at_parents_end
 
 from ._happenings import What
 
@@ -60,6 +61,8 @@ def main(name: str, url: str, lease_ttl: str, renew_deadline: str, retry_period:
         params,
         on_new_leader=lambda leader: tell(What.KNOWS, leader=leader),
     )
+    if sys.platform == "linux":
+        be_sent_at_parents_end(signal.SIGCONT)  # or it stands still for ever if it does
     threading.Thread(target=_end_with_the_demo, daemon=True).start()
     elector.run(work, stop_on=[signal.SIGTERM])
     tell(What.ENDED)

@@ -157,7 +157,7 @@ def _become(
 ) -> NoReturn:
     try:
         os.setsid()
-        _prctl(_SET_PDEATHSIG, signal.SIGKILL)
+        be_sent_at_parents_end(signal.SIGKILL)
         if os.getppid() != parent:  # it has died before that was asked for
             os._exit(FAILED)
         for number in signal.valid_signals():
@@ -170,6 +170,14 @@ def _become(
         os._exit(complain_of(command[0], error))
     finally:
         os._exit(FAILED)
+
+
+def be_sent_at_parents_end(number: int) -> None:
+    """This process gets that signal when the thread that has started it ends.
+
+    :raises OSError: the kernel does not know that.
+    """
+    _prctl(_SET_PDEATHSIG, number)
 
 
 def _prctl(option: int, value: int) -> None:
