@@ -198,7 +198,7 @@ def test_the_summary_says_what_was_seen() -> None:
 @pytest.mark.parametrize(
     ("second", "line"),
     [
-        (happens(2.5, "r2", What.LEADS, token=5, until=4), "two leaders at once   1 TIMES, "),
+        (happens(2.5, "r2", What.LEADS, token=5, until=4), "two leaders at once   SEEN 1 x, "),
         (happens(3.5, "r2", What.LEADS, token=2, until=5), "fencing tokens        2, 2: NOT INC"),
     ],
 )
@@ -318,7 +318,7 @@ def test_the_timeline_has_a_lane_for_each_replica_and_says_what_befell_it() -> N
 
 def test_the_timeline_marks_two_leaders() -> None:
     wrong = happens(2.5, "r2", What.LEADS, token=5, until=4)
-    assert "two leaders, 1 times" in svg(story_of(R1_LEADS, wrong), BEGAN_AT + 5)
+    assert "TWO LEADERS, 1 x" in svg(story_of(R1_LEADS, wrong), BEGAN_AT + 5)
 
 
 @pytest.mark.parametrize(("until", "told"), [(1.05, []), (1.6, ["2345"]), (2.5, ["token 2345"])])

@@ -35,7 +35,7 @@ def summary_of(story: Story) -> Summary:
     rises = all(one < other for one, other in itertools.pairwise(tokens))
     shown_tokens = " < ".join(map(str, tokens)) if rises else ", ".join(map(str, tokens))
     greater = "each greater than all before" if rises else "NOT INCREASING"
-    leaders = "at no instant" if not two else f"{len(two)} TIMES"
+    leaders = "at no instant" if not two else f"SEEN {len(two)} x"
     lines = (
         f"terms                 {len(terms)}, of {len({term.name for term in terms})} replicas",
         f"fencing tokens        {shown_tokens}: {greater}",

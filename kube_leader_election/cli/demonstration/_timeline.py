@@ -26,7 +26,7 @@ def _parts(story: Story, now: float) -> Iterator[str]:
     lanes = Lanes([*story.replicas, *server], (now - story.began_at) * _MARGIN)
     terms = sorted(story.terms, key=lambda each: each.began_at)
     two = overlaps(terms)
-    leaders = "never two leaders" if not two else f"two leaders, {len(two)} times"
+    leaders = "never two leaders" if not two else f"TWO LEADERS, {len(two)} x"
     yield from lanes.opening(f"{len(terms)} terms, {leaders}. {_LEGEND}")
     colours = dict(zip(story.replicas, itertools.cycle(TERMS)))
     for replica in story.replicas.values():
