@@ -22,9 +22,15 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class Terminal:
-    """A program on a terminal of 100 columns, and what is seen there"""
+    """A program on a terminal of 100 columns, and what is seen there
 
-    def __init__(self, command: list[str], kind: str = "xterm") -> None:
+    `leads_session`: it makes the terminal that of its own session, as the program of `setsid -c`
+    does; killed, it takes all of that with it.
+    """
+
+    def __init__(
+        self, command: list[str], kind: str = "xterm", *, leads_session: bool = False
+    ) -> None:
         self._seen: list[bytes] = []
         self._master, slave = pty.openpty()
         self.modes = termios.tcgetattr(self._master)
@@ -35,7 +41,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             env=environment,
-            start_new_session=True,
+            start_new_session=not leads_session,
         )
         os.close(slave)
         self._reader = threading.Thread(target=self._read)

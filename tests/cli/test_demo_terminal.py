@@ -86,8 +86,8 @@ def test_while_it_is_suspended_the_terminal_is_as_it_was(tmp_path: Path) -> None
     go_on = tmp_path / "go-on"
     os.mkfifo(go_on)
     script = f"set -m; {demo}; echo suspended: $?; read < {go_on}; fg; echo ended: $?"
-    shell = [str(shutil.which("setsid")), "-c", "-w", str(shutil.which("bash")), "-c", script]
-    terminal = Terminal(shell)
+    shell = [str(shutil.which("setsid")), "-c", str(shutil.which("bash")), "-c", script]
+    terminal = Terminal(shell, leads_session=True)
     try:
         wait_for(terminal, r"replica-\d leads")
         terminal.type("\x1a")  # Ctrl-Z
