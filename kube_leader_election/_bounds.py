@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ._core.timing import CLOCK_RATE_MARGIN, ElectorTiming, Timing, elector_timing, lock_timing
+from ._core.timing import CLOCK_RATE_MARGIN, ElectorTiming, Timing, lock_timing
 from ._core.watching import LONGEST_SILENCE, jittered
 from ._errors import InvalidParamsError
-from ._params import LeaderElectorParams, LeaseLockParams
+from ._params import LeaderElectorParams, LeaseLockParams, timing_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def bounds(
     if isinstance(params, LeaderElectorParams):
         rule = "is for a LeaseLock: an elector decides by itself when to act"
         _check("call_every", call_every, call_every is None, rule)
-        return _of_elector(_elector_timing(params), _Slack(request_time, clock_error))
+        return _of_elector(timing_of(params), _Slack(request_time, clock_error))
     timing = lock_timing(
         lease_ttl=params.lease_ttl,
         max_clock_skew=params.max_clock_skew,
@@ -116,16 +116,6 @@ class _Slack:
     def margin(self, timing: Timing) -> float:
         """Return for how long nobody leads at least: by observation, which comes first."""
         return self.fast(timing.lease_ttl) - self.slow(timing.belief)
-
-
-def _elector_timing(params: LeaderElectorParams) -> ElectorTiming:
-    return elector_timing(
-        lease_ttl=params.lease_ttl,
-        renew_deadline=params.renew_deadline,
-        retry_period=params.retry_period,
-        max_clock_skew=params.max_clock_skew,
-        drain_timeout=params.drain_timeout,
-    )
 
 
 def _of_elector(timing: ElectorTiming, slack: _Slack) -> Bounds:

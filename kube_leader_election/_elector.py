@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from ._audience import Runner
 from ._clock import Clock, SystemClock, look_at
 from ._core.news import LeaderState
-from ._core.timing import elector_timing
 from ._election import Election
 from ._errors import InvalidParamsError, LeaderElectionError, NotLeadingError
 from ._failure import LeaseName
 from ._leadership import Leadership
-from ._params import LeaderElectorParams, check_namespace
+from ._params import LeaderElectorParams, check_namespace, timing_of
 from ._process import process_id, unique_name
 from ._signals import handled
 from ._store import Store, check_client
@@ -69,13 +68,7 @@ class LeaderElector:
         self._client = client
         self._params = params
         self._target = LeaseName(namespace, params.lease_name)
-        self._timing = elector_timing(
-            lease_ttl=params.lease_ttl,
-            renew_deadline=params.renew_deadline,
-            retry_period=params.retry_period,
-            max_clock_skew=params.max_clock_skew,
-            drain_timeout=params.drain_timeout,
-        )
+        self._timing = timing_of(params)
         self._callbacks = Callbacks(on_started_leading, on_stopped_leading, on_new_leader)
         self._clock = SystemClock() if clock is None else clock
         self._elections: dict[tuple[int, int], Election] = {}

@@ -10,8 +10,10 @@ from ._core.timing import (
     SHORTEST_BELIEF,
     SHORTEST_ELECTOR_TTL,
     SHORTEST_RENEW_DEADLINE,
+    ElectorTiming,
     call_timeout_rule,
     drain_timeout_rule,
+    elector_timing,
     lease_ttl_rule,
     max_clock_skew_rule,
     renew_deadline_rule,
@@ -137,3 +139,14 @@ def _holder_id_rule(value: object) -> str | None:
     if value is None or (isinstance(value, str) and value.strip() and value.isprintable()):
         return None
     return "must be a printable string that is not empty, or None (host name and a random part)"
+
+
+def timing_of(params: LeaderElectorParams) -> ElectorTiming:
+    """Return the durations of an elector, and what follows from them."""
+    return elector_timing(
+        lease_ttl=params.lease_ttl,
+        renew_deadline=params.renew_deadline,
+        retry_period=params.retry_period,
+        max_clock_skew=params.max_clock_skew,
+        drain_timeout=params.drain_timeout,
+    )

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from kube_leader_election import InvalidParamsError, LeaderElectorParams
+from kube_leader_election._params import timing_of
 
 from ._cluster import Answer, Cluster, NoAnswerError, refusal
 from ._findings import (
@@ -23,7 +24,7 @@ from ._findings import (
     of_settings,
 )
 from ._leases import row_of
-from ._options import PROGRAM, timing_of
+from ._options import PROGRAM
 from ._rbac import VERBS
 
 # In seconds: for all reads, which are spread over the first, so that they tell the clock, whose

@@ -11,7 +11,6 @@ from kube_leader_election import (
     LeaseLockParams,
     current_namespace,
 )
-from kube_leader_election._core.timing import ElectorTiming, elector_timing
 
 from ._say import give_up
 
@@ -100,17 +99,6 @@ def settings(options: argparse.Namespace, lease: str = "my-app") -> LeaderElecto
         renew_deadline=deadline,
         retry_period=period,
         max_clock_skew=options.max_clock_skew,
-    )
-
-
-def timing_of(params: LeaderElectorParams) -> ElectorTiming:
-    """Return the durations of an elector, and what follows from them."""
-    return elector_timing(
-        lease_ttl=params.lease_ttl,
-        renew_deadline=params.renew_deadline,
-        retry_period=params.retry_period,
-        max_clock_skew=params.max_clock_skew,
-        drain_timeout=params.drain_timeout,
     )
 
 

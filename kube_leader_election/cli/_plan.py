@@ -13,8 +13,9 @@ from kube_leader_election._core.timing import (
     belief_after,
     whole_seconds,
 )
+from kube_leader_election._params import timing_of
 
-from ._options import add_settings, count, describe, settings, timing_of
+from ._options import add_settings, count, describe, settings
 from ._say import say
 from ._table import Table, show
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from kube_leader_election import LeaderElectorParams
+from kube_leader_election._params import timing_of
 from kube_leader_election.cli._findings import (
     Finding,
     Level,
@@ -21,7 +22,6 @@ from kube_leader_election.cli._findings import (
     percentile,
 )
 from kube_leader_election.cli._leases import row_of
-from kube_leader_election.cli._options import timing_of
 
 DEFAULTS = LeaderElectorParams(lease_name="my-app")
 ALL = dict.fromkeys(("create", "get", "update", "watch"), True)
