@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 
 from kube_leader_election import InvalidParamsError, LeaderElectorParams
 from kube_leader_election._core.timing import drain_timeout_rule
@@ -13,6 +12,7 @@ from kube_leader_election._params import check_namespace
 from ._options import add_durations, add_lease, describe, durations
 from ._serve import port_number
 from .running._lifetime import grace_rule, longest_grace, room_rule
+from .running._order import Order
 
 ABOUT = """\
 
@@ -35,18 +35,6 @@ exit codes:
 # In seconds, by which the election waits longer for the command than this has time to finish, so
 # that its end is seen.
 _SEEN_WITHIN = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is to be run, and how it is elected. `namespace`: `None` for that of the Pod."""
-
-    params: LeaderElectorParams
-    namespace: str | None
-    grace: float
-    drain_timeout: float
-    health_port: int | None
-    command: tuple[str, ...]
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +70,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=lambda options: _run(parser, options))
 
 
-def parsed(given: argparse.Namespace) -> Options:
+def parsed(given: argparse.Namespace) -> Order:
     """Return what was given, with what follows from it.
 
     :raises InvalidParamsError: it cannot be.
@@ -109,7 +97,7 @@ def parsed(given: argparse.Namespace) -> Options:
         grace = max(0.0, longest_grace(ttl, deadline))
     if rule := grace_rule(grace, ttl, deadline):
         raise InvalidParamsError("grace", grace, rule)
-    return Options(
+    return Order(
         params=params,
         namespace=given.namespace,
         grace=float(grace),

@@ -8,10 +8,11 @@ import pytest
 
 from kube_leader_election.cli import _run, main
 from kube_leader_election.cli._options import add_settings, settings
-from kube_leader_election.cli._run import Options, parsed
+from kube_leader_election.cli._run import parsed
+from kube_leader_election.cli.running._order import Order
 
 
-def options(*arguments: str, command: tuple[str, ...] = ("true",)) -> Options:
+def options(*arguments: str, command: tuple[str, ...] = ("true",)) -> Order:
     parser = argparse.ArgumentParser()
     _run.add_to(parser)
     given = parser.parse_args(arguments)
@@ -96,9 +97,9 @@ def test_what_cannot_be_is_refused_with_the_reason(
 
 
 def test_all_after_the_first_dashes_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Options] = []
+    seen: list[Order] = []
 
-    def run(told: Options) -> int:
+    def run(told: Order) -> int:
         seen.append(told)
         return 0
 

@@ -18,13 +18,13 @@ from kube_leader_election import (
     Leadership,
     current_namespace,
 )
-from kube_leader_election.cli._run import Options
 from kube_leader_election.cli._say import PREFIX, complain
 
 from . import _children
 from ._command import Command, Ended, GuardLostError
 from ._guard import now
 from ._lifetime import next_look
+from ._order import Order
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
@@ -37,16 +37,16 @@ _WORTH_TELLING = 0.01
 logger = logging.getLogger("kube_leader_election.run")
 
 
-def run(options: Options) -> int:
+def run(order: Order) -> int:
     """Return the exit code of the command, or of our own failure."""
-    if problem := _children.problem_of(options.command[0]):  # now, not when it leads
-        return _children.complain_of(options.command[0], problem)
+    if problem := _children.problem_of(order.command[0]):  # now, not when it leads
+        return _children.complain_of(order.command[0], problem)
     logging.basicConfig(format=f"{PREFIX}%(message)s", level=logging.WARNING)
     logging.getLogger("kube_leader_election").setLevel(logging.INFO)
     # Before the first thread: it forks.
-    command = Command(options.command, options.grace)
+    command = Command(order.command, order.grace)
     try:
-        runner = Runner(command, options)
+        runner = Runner(command, order)
         for number in (*ENDING, *FORWARDED):
             # Who has ignored one for us, as nohup does, has done so for the command.
             if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
@@ -62,10 +62,10 @@ def run(options: Options) -> int:
 class Runner:
     """The main thread of `run`, which has the command started and ended, and hears of signals."""
 
-    def __init__(self, command: Command, options: Options) -> None:
+    def __init__(self, command: Command, order: Order) -> None:
         self._command = command
-        self._options = options
-        self._namespace = options.namespace or current_namespace()
+        self._order = order
+        self._namespace = order.namespace or current_namespace()
         self._elector: LeaderElector | None = None
         self._heard: deque[int] = deque()
         self._is_to_end = False
@@ -93,10 +93,10 @@ class Runner:
         elector = self._elector = self._new_elector()
         is_over = threading.Event()
         with ExitStack() as at_exit:
-            if self._options.health_port is not None:
+            if self._order.health_port is not None:
                 from ._health import served
 
-                at_exit.enter_context(served(self._options.health_port, elector))
+                at_exit.enter_context(served(self._order.health_port, elector))
             thread = threading.Thread(
                 target=self._look_around, args=(elector, is_over), daemon=True
             )
@@ -119,7 +119,7 @@ class Runner:
         return LeaderElector(
             client.CoordinationV1Api(),
             self._namespace,
-            self._options.params,
+            self._order.params,
             on_stopped_leading=self._wake_up,
         )
 
@@ -166,7 +166,7 @@ class Runner:
             number = self._heard.popleft()
             self._command.forward(number)
             if number in ENDING:
-                self._command.finish(now() + self._options.drain_timeout)
+                self._command.finish(now() + self._order.drain_timeout)
         self._command.see_to_its_end()
         nap = next_look(self._command.leads_until - now())
         if leadership.stopping.is_set():
@@ -182,13 +182,13 @@ class Runner:
                 self._elector.stop(wait=False)
         else:
             logger.warning(
-                "%s was ended with the term: exit code %d", self._options.command[0], ended.code
+                "%s was ended with the term: exit code %d", self._order.command[0], ended.code
             )
 
     def _environment(self, leadership: Leadership) -> dict[str, str]:
         about = {
             "FENCING_TOKEN": leadership.fencing_token,
-            "LEASE": self._options.params.lease_name,
+            "LEASE": self._order.params.lease_name,
             "NAMESPACE": self._namespace,
             "HOLDER_ID": self._elector.holder_id if self._elector else None,
         }
