@@ -70,6 +70,7 @@ class Dossier:
         self._claims: dict[datetime | None, _Claim] = {}
         self._times: set[datetime | None] = set()
         self._release_bases: set[str | None] = set()
+        self._versions_are_new_from = 0
         self._has_seen = self._is_absent = self._was_told_of_absence = False
         self._absent_since = self._may_create_until = -math.inf
         self._longest_duration = process.timing.lease_ttl
@@ -86,9 +87,9 @@ class Dossier:
         if isinstance(self.process, LockProcess):
             self._claims.clear()
 
-    def restored(self) -> None:
-        """Versions mean two things now: also its own, of releases and of what it repeated."""
-        self._release_bases.clear()
+    def restored(self, new_from: int) -> None:
+        """Below `new_from` versions mean two things now: its own too."""
+        self._versions_are_new_from = new_from
         self._is_sure = False
 
     def composed(self, request: Request, now: Instant) -> None:
@@ -110,8 +111,9 @@ class Dossier:
         """A write of its own is stored; nobody else's came between it and what it replaces."""
         if isinstance(write, Replace):
             self.is_disturbed = False
+            before = write.base.record.renew_time
             is_renewal = write.intent is Intent.RENEW and self.process.believes()
-            if is_renewal and not _is_later(write.record.renew_time, write.base.record.renew_time):
+            if is_renewal and before in self._times and not _is_later(write, before):
                 self._broken(4, "a renewal has an earlier time than the write before")
         claim = self._claims.get(write.record.renew_time)
         if claim is not None:
@@ -165,7 +167,7 @@ class Dossier:
         proven_until = max(proofs, default=-math.inf) + self.process.timing.belief
         if ends_at > proven_until + ROUNDING:
             self._broken(2, "it believes for longer than its committed writes prove")
-        if str(version) in self._release_bases:
+        if version >= self._versions_are_new_from and str(version) in self._release_bases:
             self._broken(3, "it believes while a release of its own may be committed")
         is_new = before is None or term.ordinal != before.ordinal
         if before is not None and not is_new:
@@ -267,5 +269,6 @@ class Dossier:
         raise Violation(invariant, self.process.world.now, f"{self.process.name}: {text}")
 
 
-def _is_later(time: datetime | None, before: datetime | None) -> bool:
+def _is_later(write: Write, before: datetime | None) -> bool:
+    time = write.record.renew_time
     return time is not None and (before is None or time > before)

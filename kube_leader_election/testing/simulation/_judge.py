@@ -81,9 +81,9 @@ class Judge:
 
     def restored(self) -> None:
         """All versions are lower now: tokens say nothing any more, and who led may believe so."""
-        for dossier in self._dossiers.values():
-            dossier.restored()
         self._versions_are_new_from = max(self._versions_are_new_from, self.server.version + 1)
+        for dossier in self._dossiers.values():
+            dossier.restored(self._versions_are_new_from)
         self._excused_until = math.inf
 
     def leads_beyond(self, when: float) -> bool:
