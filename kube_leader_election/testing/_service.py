@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
+
+from kube_leader_election._json import decoded
 
 from . import _decoding as decoding
 from . import _rules
@@ -216,10 +217,7 @@ def name_in(body: object) -> str:
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
+    found = decoded(content)
     return found if isinstance(found, Mapping) else {}
 
 
