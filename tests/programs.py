@@ -43,6 +43,13 @@ def prepare_environment(monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, **mor
         monkeypatch.setenv(name, value)
 
 
+def share_environment() -> None:
+    """Processes started from now on import what this one does, and use no proxy. For commands"""
+    roots = [Path(kube_leader_election.__file__).parents[1], CHECKOUT]
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+
+
 class Program(Process):
     """A command that runs within the with-block, in `folder`; all its processes end with it"""
 

@@ -11,6 +11,7 @@ from kube_leader_election import (
     LeaseLockParams,
     current_namespace,
 )
+from kube_leader_election._params import check_namespace
 
 from ._say import give_up
 
@@ -108,8 +109,6 @@ def namespace_of(options: argparse.Namespace) -> str:
     :raises InvalidParamsError: what was told is none.
     :raises SystemExit: what is meant cannot be found out.
     """
-    from kube_leader_election._params import check_namespace
-
     if options.namespace is not None:
         return check_namespace(options.namespace)
     try:

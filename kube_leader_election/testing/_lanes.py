@@ -24,7 +24,7 @@ class Lanes:
         self._bottom = _TOP + _LANE * len(names)
 
     def opening(self, title: str) -> Iterator[str]:
-        """Yield what comes first; `closing` comes last."""
+        """Yield what comes first; what comes last is ``</svg>``."""
         yield from opening(_RIGHT + 20, self._bottom + 40, size=11)
         yield from self._grid()
         yield text(_LEFT, 20, title, size=14)

@@ -10,16 +10,15 @@ status is 1 if there was none.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import signal
 import sys
 import time
 from pathlib import Path
 
-import kube_leader_election
 from tests.apiserver.build import binaries
 from tests.apiserver.server import ApiServer
+from tests.programs import share_environment
 
 from . import figures, verdict
 from .broken import RULES
@@ -41,7 +40,9 @@ class _Stop(Exception):
 
 def main() -> int:
     arguments = _arguments()
-    _prepare_environment()
+    share_environment()
+    for number in _ENDING:
+        signal.signal(number, _end)
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     skew = random.Random(f"{seed} clocks").choice((None, 0.0))
     trusts = "no wall clock, and those jump" if skew is None else "the wall clocks"
@@ -145,15 +146,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="draw what happened into this file")
     parser.add_argument("--without", choices=sorted(RULES), default="", metavar="RULE")
     return parser.parse_args()
-
-
-def _prepare_environment() -> None:
-    """Replicas import what this process has imported, and use no proxy of the environment's."""
-    roots = [Path(kube_leader_election.__file__).parents[1], Path(__file__).parents[2]]
-    os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
-    for number in _ENDING:
-        signal.signal(number, _end)
 
 
 def _end(number: int, _: object) -> None:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
 import traceback
-from pathlib import Path
 
-import kube_leader_election
+from tests.programs import share_environment
 
 from . import beliefs, cycles, figures, intruders, kill9, outages, rolling, steady, suspended
 from .figures import Figure
@@ -42,7 +40,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> int:
     arguments = _arguments()
-    _prepare_environment()
+    share_environment()
     logging.getLogger("kube_leader_election").setLevel(logging.CRITICAL)  # trouble is wanted
     for number in _ENDING:
         signal.signal(number, _end)
@@ -70,13 +68,6 @@ def _arguments() -> argparse.Namespace:
     if unknown := set(arguments.scenarios) - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {names}")
     return arguments
-
-
-def _prepare_environment() -> None:
-    """Replicas import what this process has imported, and use no proxy."""
-    roots = [Path(kube_leader_election.__file__).parents[1], Path(__file__).parents[2]]
-    os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 
 def _end(number: int, _: object) -> None:

@@ -19,12 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import kube_leader_election
 from tests.apiserver.build import binaries
 from tests.apiserver.server import ApiServer
 from tests.measured import figures
 from tests.measured.figures import Figure
-from tests.programs import CHECKOUT
+from tests.programs import share_environment
 
 from .replicas import Replicas
 from .scenes import SCENES, Town
@@ -34,9 +33,7 @@ from .stamps import overlaps
 def main() -> int:
     """Return 0 where all has held."""
     options = _options()
-    roots = [Path(kube_leader_election.__file__).parents[1], CHECKOUT]
-    os.environ["PYTHONPATH"] = os.pathsep.join(str(root) for root in dict.fromkeys(roots))
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+    share_environment()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # all blocks end
     with (
         tempfile.TemporaryDirectory() as folder,
