@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -51,6 +52,7 @@ class OwnWrites:
         self._unresolved: deque[SentWrite] = deque(maxlen=_MOST_REMEMBERED)
         self._times: deque[datetime | None] = deque(maxlen=_MOST_REMEMBERED)
         self._composed = self._overtaken = 0
+        self._last_at = -math.inf
         self.last: LeaseRecord | None = None
 
     def claim(self, over: Found | None, now: Instant, era: object) -> Write:
@@ -63,8 +65,7 @@ class OwnWrites:
 
     def renewal(self, of: Found, now: Instant, era: object) -> Write:
         """Return the write that renews our Lease, which says `of`."""
-        after = self.last.renew_time if self.last else None
-        stamp = self._stamp(now, unlike=of, after=after)
+        stamp = self._stamp(now, unlike=of, soonest=self._soonest(now))
         record = writes.renewal(self._lease_ttl, stamp, of=of.record)
         return self._remember(record, of, Intent.RENEW, now, era)
 
@@ -91,7 +92,7 @@ class OwnWrites:
 
         The guard lets no earlier one follow it. A later one may have: a stale read shows the past.
         """
-        self.last = record
+        self.last, self._last_at = record, sent.anchor.monotonic
         while self._unresolved.popleft() is not sent:
             pass
 
@@ -130,10 +131,16 @@ class OwnWrites:
         self._times.append(record.renew_time)
         return Replace(record, base, intent) if base else Create(record)
 
+    def _soonest(self, now: Instant) -> datetime | None:
+        after = self.last.renew_time if self.last else None
+        if after is None:
+            return None
+        return writes.soonest_renewal(after, elapsed=now.monotonic - self._last_at)
+
     def _stamp(
-        self, now: Instant, *, unlike: Found | None, after: datetime | None = None
+        self, now: Instant, *, unlike: Found | None, soonest: datetime | None = None
     ) -> datetime:
         # Unlike the committed ones too: after a stale read a write would else be like the one that
         # is stored, and pass for committed when it was refused.
         taken = {*self._times, unlike.record.renew_time if unlike else None}
-        return writes.stamp(now.utc, after=after, unlike=taken)
+        return writes.stamp(now.utc, soonest=soonest, unlike=taken)

@@ -8,7 +8,7 @@ from datetime import MAXYEAR, datetime, timedelta
 
 from .record import MAX_INT32, LeaseRecord
 
-_MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def claim(
@@ -48,18 +48,26 @@ def release(stamp: datetime, *, of: LeaseRecord) -> LeaseRecord:
     )
 
 
-def stamp(utc: datetime, *, after: datetime | None, unlike: Container[datetime | None]) -> datetime:
-    """Return a `renewTime`: `utc`, but later than `after`, none of `unlike`, no whole second.
+def soonest_renewal(after: datetime, *, elapsed: float) -> datetime:
+    """Return the least that a renewal says, `elapsed` seconds after the one that said `after`.
 
-    Later by a second, where the clock has not moved on: candidates of client-go see no less of
-    it, and would take a Lease for expired that is renewed. A write that equals what is stored
-    would be a no-op for the server, and two alike could not be told apart when one of their
-    answers is lost. A typed client writes a whole second without the six digits that the server
-    insists on.
+    Candidates of client-go, which see whole seconds, would take a Lease for expired whose renewals
+    are told by less than the time between them, as after the wall clock was set back. More than
+    a second is not needed for that, and a clock that was set back is caught up with.
     """
-    time = utc
-    if after is not None and utc <= after and after.year < MAXYEAR:
-        time = after + _SECOND
+    return after if after.year == MAXYEAR else after + timedelta(seconds=min(elapsed, 1.0))
+
+
+def stamp(
+    utc: datetime, *, soonest: datetime | None = None, unlike: Container[datetime | None]
+) -> datetime:
+    """Return a `renewTime`: `utc`, but no sooner than `soonest`, none of `unlike`, no whole second.
+
+    A write that equals what is stored would be a no-op for the server, and two alike could not be
+    told apart when one of their answers is lost. A typed client writes a whole second without the
+    six digits that the server insists on.
+    """
+    time = max(utc, soonest) if soonest else utc
     step = _MICROSECOND if time.year < MAXYEAR else -_MICROSECOND
     while time in unlike or time.microsecond == 0:
         time += step

@@ -142,13 +142,21 @@ def test_a_renewal_sets_an_acquire_time_that_is_missing() -> None:
 def test_a_renewal_on_a_frozen_clock_still_moves_the_renew_time() -> None:
     leading, stored = leader()
     written = attempt(leading).found(stored, at(0)).written
-    assert written.renew_time == time_at(1)
+    assert written.renew_time == time_at(0) + MICROSECOND
 
 
-def test_a_renewal_after_the_wall_clock_went_back_is_seen_by_who_sees_whole_seconds() -> None:
-    leading, stored = leader()
-    written = attempt(leading).found(stored, at(3, wall=-3600)).written
-    assert written.renew_time == time_at(1)
+@pytest.mark.parametrize("wall", [-3600, -0.25])
+def test_renewals_after_the_wall_clock_went_back_are_seen_by_who_sees_whole_seconds(
+    wall: float,
+) -> None:
+    leading, found = leader()
+    renewals = []
+    for second in (0.5, 1.0, 3.0):
+        renewing = attempt(leading).found(found, at(second, wall=wall))
+        renewals.append(renewing.written.renew_time)
+        found = as_stored(renewing.request, version=len(renewals) + 10)
+        renewing.tell(found, at(second, wall=wall))
+    assert renewals == [time_at(0.5), time_at(1.0), time_at(2.0)]
 
 
 def test_every_write_has_another_renew_time_than_what_is_stored() -> None:

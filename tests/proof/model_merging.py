@@ -77,6 +77,7 @@ def _forget_writes(mine: OwnWrites, now: Instant, visible: Visible) -> None:
     mine._overtaken, mine._composed = 0, 1  # a write is overtaken or not, whatever its number
     used = (time for time in mine._times if time in times or (time and time >= now.utc))
     mine._times = deque(used, mine._times.maxlen)
+    mine._last_at = max(mine._last_at, now.monotonic - 1.0)  # no more of the time since counts
     last = mine.last
     if last is not None and last.renew_time not in (times | set(mine._times)):
         mine.last = _OVER if (last.version or 0) < visible.oldest else last

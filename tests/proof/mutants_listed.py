@@ -345,8 +345,8 @@ OTHERS = (
         Scripted("by_the_wall_no_lease_ends_before_its_holder_does", on_average=333),
         """
 --- _core/writes.py
--    time = utc
-+    time = utc.replace(microsecond=0)
+-    time = max(utc, soonest) if soonest else utc
++    time = (max(utc, soonest) if soonest else utc).replace(microsecond=0)
 """,
     ),
     Mutant(
@@ -467,8 +467,19 @@ WRITES = (
 -    while time in unlike or time.microsecond == 0:
 +    while time.microsecond == 0:
 @@
--    if after is not None and utc <= after and after.year < MAXYEAR:
-+    if after is not None and utc < after and after.year < MAXYEAR:
+-    time = max(utc, soonest) if soonest else utc
++    time = utc
+""",
+    ),
+    Mutant(
+        "renewTime grows by less than time passes where the wall clock was set back",
+        Scripted(
+            "renewals_are_told_apart_by_who_sees_whole_seconds_though_the_wall_clock_was_set_back"
+        ),
+        """
+--- _core/writes.py
+-    return after if after.year == MAXYEAR else after + timedelta(seconds=min(elapsed, 1.0))
++    return after
 """,
     ),
     Mutant(
@@ -476,8 +487,8 @@ WRITES = (
         Simulated(invariant=4, on_average=58),
         """
 --- _core/writes.py
--    if after is not None and utc <= after and after.year < MAXYEAR:
-+    if after is not None and utc == after and after.year < MAXYEAR:
+-    time = max(utc, soonest) if soonest else utc
++    time = utc
 """,
     ),
 )

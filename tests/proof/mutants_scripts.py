@@ -241,6 +241,16 @@ def the_wall_clocks_are_trusted_by_no_more_than_is_declared() -> None:
 
 
 @_script
+def renewals_are_told_apart_by_who_sees_whole_seconds_though_the_wall_clock_was_set_back() -> None:
+    leads = Replica(
+        Rules.LOCK, "a", lease_ttl=4, max_clock_skew=1.0, retry_period=0.8, starts_at=0.18
+    )
+    waits = Replica(Rules.CLIENT_GO, "b", lease_ttl=4, starts_at=0.28, retry_period=0.05)
+    set_back = Happening(3.42, What.WALL_JUMP, "a", -0.83)
+    _holds(Schedule(1, (leads, waits), (set_back, *_lost("a", 11))))
+
+
+@_script
 def by_the_wall_no_lease_ends_before_its_holder_does() -> None:
     # Its last renewal is at the end of a second.
     leads = Replica(Rules.LOCK, "a", max_clock_skew=0.0, starts_at=0.75)

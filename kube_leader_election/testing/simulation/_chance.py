@@ -11,8 +11,8 @@ from ._schedule import Fault, Happening, OnEvent, OnRequest, Replica, Rules, Sch
 
 # Two clocks that each run up to 1 % wrong are covered by the margin of what is believed.
 COVERED_RATE, UNCOVERED_RATE = 0.01, 0.05
-# In seconds. Among those who see no less of a time a lock must declare so much more than wall
-# clocks differ, and an elector have a deadline so much shorter.
+# In seconds. Among those who see no less of a time a lock must declare so much skew, and an elector
+# have a deadline so much shorter.
 COVERS_WHOLE_SECONDS = 1.0
 # In seconds: a year, which is nothing to those who trust no wall clock.
 _FAR = 3.2e7
@@ -43,15 +43,12 @@ class _Chance:
         self._calm_at = dice.uniform(6.0, 16.0)
         self._ttl = dice.randint(3, 6)
         trusts_walls = beyond is Beyond.SKEW or dice.random() < 0.4
-        # How far wall clocks differ at most, and what is declared of that.
-        self._apart = dice.choice((0.2, 0.5, 1.0)) if trusts_walls else None
+        self._skew = dice.choice((0.2, 0.5, 1.0)) if trusts_walls else None
         kinds = [What.CRASH, What.RENAMED, What.PAUSE, What.LEAVE, What.GIVE_UP, What.WALL_JUMP]
         kinds += [What.WATCH_ENDS, What.WATCH_STALLS, What.OUTAGE, What.LABEL, What.INTRUDE]
         self._mixed = dice.random() < 0.2
-        self._skew = self._apart
-        if self._mixed and self._apart is not None:
-            self._apart = 0.2
-            self._skew = COVERS_WHOLE_SECONDS + self._apart
+        if self._mixed and self._skew is not None:
+            self._skew = COVERS_WHOLE_SECONDS
         self._restores = not self._mixed and self._skew is None and dice.random() < 0.05
         self._deletes = not self._mixed and not self._restores and dice.random() < 0.25
         self._kinds = (
@@ -71,8 +68,6 @@ class _Chance:
     def _replica(self, name: str) -> Replica:
         dice, rules = self._dice, self._rules()
         ttl = self._ttl if self._deletes or dice.random() < 0.7 else dice.randint(3, 6)
-        if self._mixed and self._skew is not None:
-            ttl = max(ttl, 4)  # so that there is time left to lead
         longest = 0.98 * ttl - (self._skew or 0.0) - (COVERS_WHOLE_SECONDS if self._mixed else 0.0)
         deadline = max(1.0, longest * dice.choice((1.0, 1.0, 0.8)))
         return Replica(
@@ -101,9 +96,10 @@ class _Chance:
         return 1.0 + self._dice.choice((-most, most, self._dice.uniform(-most, most)))
 
     def _ahead(self) -> float:
-        if self._apart is None:
-            return self._dice.choice((0.0, self._dice.uniform(-_FAR, _FAR)))
-        most = self._apart * (2.0 if self._beyond is Beyond.SKEW else 0.5)
+        if self._skew is None:
+            most = self._dice.choice((0.0, 2.0, _FAR))
+            return self._dice.uniform(-most, most)
+        most = self._skew * (2.0 if self._beyond is Beyond.SKEW else 0.5)
         return self._dice.uniform(-most, most)
 
     def _faults(self) -> Iterator[Fault]:

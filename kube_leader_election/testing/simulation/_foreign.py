@@ -77,7 +77,7 @@ class ForeignProcess(Process):
         self.wake_at(now.monotonic + self.replica.retry_period, lambda: self._ask(Read()))
 
     def _compose(self, found: Found | None, now: Instant) -> Write | None:
-        ttl, stamp = self.replica.lease_ttl, writes.stamp(now.utc, after=None, unlike=())
+        ttl, stamp = self.replica.lease_ttl, writes.stamp(now.utc, unlike=())
         if found is None:
             return Create(writes.claim(self.name, ttl, stamp, over=None))
         record = found.record
