@@ -319,7 +319,7 @@ def test_the_end_of_daylight_saving_time_is_not_noticed(http: Http) -> None:
         assert not standby.try_acquire_or_renew()
         assert leader.try_acquire_or_renew().fencing_token == token
     assert http.spec["acquireTime"] == NOW
-    assert http.spec["renewTime"] == "2026-01-01T12:00:02.123456Z"
+    assert http.spec["renewTime"] == "2026-01-01T12:00:01.123457Z"
 
 
 @pytest.mark.fault_row(number=24)
