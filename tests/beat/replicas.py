@@ -23,7 +23,7 @@ from .redis import Redis
 from .verdict import Sent, sent
 
 INNERS = ("lease", "shelve", "database", "redbeat")
-ENTRIES: Mapping[str, float | str] = {"each-second": 1.0}
+ENTRIES: Mapping[str, float | str] = {"each-second": 1.0, "first-in-8-s": 8.0}
 _BUILT = re.compile(r"^\[([-0-9]+ [:0-9]+,[0-9]+): INFO.*beat's scheduler was built", re.MULTILINE)
 
 
@@ -152,6 +152,14 @@ class Beats:
         at = time.time()
         self.programs.pop(name).kill()
         return at
+
+    def ping(self) -> list[str]:
+        """Return the names of those that answer `celery inspect ping`."""
+        from celery import Celery
+
+        app = Celery(broker=self.redis.url)
+        answers = app.control.ping(timeout=2)
+        return [name for answer in answers for name in answer]
 
     def built_at(self, name: str) -> list[float]:
         """Return when it has built a scheduler, by the clock of its log."""

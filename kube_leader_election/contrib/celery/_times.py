@@ -16,6 +16,7 @@ from typing import Any
 
 from kube_leader_election import LeaseError
 from kube_leader_election._core.messages import Conflict, Found, Intent, Read, Replace
+from kube_leader_election._core.record import as_utc
 from kube_leader_election._store import Store
 
 ANNOTATION = "kube-leader-election/celery-beat"
@@ -43,7 +44,7 @@ class Times:
         :raises LeaseError: it could not be read.
         """
         if self._known is None:
-            self._known = _parsed(_annotations(self._found()).get(ANNOTATION))
+            self._known = parsed(_annotations(self._found()).get(ANNOTATION))
         return self._known
 
     def note(self, times: Mapping[str, datetime]) -> None:
@@ -117,11 +118,11 @@ def _written(times: Mapping[str, datetime]) -> str:
     return json.dumps(said, separators=(",", ":"))
 
 
-def _parsed(text: str | None) -> dict[str, datetime]:
+def parsed(text: str | None) -> dict[str, datetime]:
     """Return what `text` says, as far as it can be read: what cannot was not written by us."""
     try:
         said = json.loads(text or "{}")
-        return {name: datetime.fromisoformat(time) for name, time in said.items()}
+        return {name: as_utc(datetime.fromisoformat(time)) for name, time in said.items()}
     except (AttributeError, TypeError, ValueError):
         logger.warning("the annotation %s of the Lease cannot be read", ANNOTATION)
         return {}
