@@ -166,7 +166,8 @@ class LeaderScheduler(Scheduler):  # type: ignore[misc]
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now
-            logger.warning("beat could not send; it tries again: %s", why, exc_info=why)
+            trace = None if isinstance(why, NotSentError) else why
+            logger.warning("beat could not send; it tries again: %s", why, exc_info=trace)
         elif now - self._failing_since > _patience.TICK_LIMIT:
             self._end_term()
             self._let_go(f"beat could not send for {_patience.TICK_LIMIT:.0f} s")

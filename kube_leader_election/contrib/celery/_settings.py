@@ -11,7 +11,7 @@ from kube_leader_election._params import check_namespace
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-_FIELDS = {
+FIELDS = {
     "lease_name": "leader_lease",
     "lease_ttl": "leader_lease_ttl",
     "renew_deadline": "leader_renew_deadline",
@@ -24,14 +24,14 @@ def elector_params(conf: Mapping[str, Any]) -> LeaderElectorParams:
 
     :raises InvalidParamsError: one breaks its rule, or the Lease is not named.
     """
-    given = {field: conf[name] for field, name in _FIELDS.items() if conf.get(name) is not None}
+    given = {field: conf[name] for field, name in FIELDS.items() if conf.get(name) is not None}
     if "lease_name" not in given:
         rule = "must name the Lease that all replicas contend for"
         raise InvalidParamsError("leader_lease", None, rule)
     try:
         return LeaderElectorParams(**given)
     except InvalidParamsError as error:
-        name = _FIELDS.get(error.field, error.field)
+        name = FIELDS.get(error.field, error.field)
         raise InvalidParamsError(name, error.value, error.rule) from None
 
 

@@ -44,6 +44,7 @@ class Term:
         kept = issubclass(scheduler_class, (PersistentScheduler, LeaseScheduler))
         self._times = times() if kept else None
         self._scheduler: Any = None
+        self._was_built = False
         self._due_at = 0.0
 
     def tick(self) -> float:
@@ -91,7 +92,9 @@ class Term:
             # One that is new here says that it ran just now.
             if last_run_at and (not entry.total_run_count or last_run_at > entry.last_run_at):
                 entry.last_run_at = last_run_at
-        logger.info("beat's scheduler was built in %.3f s", time.monotonic() - began_at)
+        if not self._was_built:
+            self._was_built = True
+            logger.info("beat's scheduler was built in %.3f s", time.monotonic() - began_at)
         return scheduler
 
     def _keep_times(self) -> None:

@@ -84,8 +84,10 @@ class Termed(Scheduler):  # type: ignore[misc]
 
     def _ensure_connected(self) -> Any:
         # Celery's own tries a hundred times, and the tick does not end meanwhile.
-        self.connection.connect()
-        return self.connection
+        try:
+            return self.connection.ensure_connection(max_retries=1)
+        except OperationalError as error:
+            raise NotSentError(f"the broker was not reached: {error}") from error
 
     def _send(self, entry: Any, producer: Any, kwargs: dict[str, Any]) -> Any:
         self._is_sending = True
@@ -93,7 +95,7 @@ class Termed(Scheduler):  # type: ignore[misc]
             return super().apply_async(entry, producer=producer, advance=False, **kwargs)
         except SchedulingError as error:
             if isinstance(error.__context__, OperationalError):
-                raise NotSentError("the broker was not reached") from error
+                raise NotSentError(f"the broker was not reached: {error.__context__}") from error
             raise
         finally:
             self._is_sending = False
