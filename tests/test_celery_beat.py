@@ -12,16 +12,16 @@ from typing import Protocol
 
 import pytest
 
-from tests.beat.replicas import INNERS, Beats
-from tests.beat.verdict import Sent, judge
+from tests.beat.replicas import ENTRIES, INNERS, Beats
+from tests.beat.verdict import EXACT, Sent, judge
 from tests.programs import wait_until
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.celery
 
 LEASE_TTL = 3
-# For which nobody may have sent in a rolling restart, on a machine that is busy.
-STALL = 2.5
+# RedBeat takes the time after the publish, which may last on a machine that is busy.
+SLACK = {"redbeat": 2.5}
 
 
 class Start(Protocol):
@@ -58,9 +58,10 @@ def of(sent: list[Sent], pid: int) -> list[Sent]:
     return [one for one in sent if one.pid == pid]
 
 
-def assert_exact(sent: list[Sent], *, patience: float = STALL) -> None:
-    verdict = judge(sent, "each-second", 1.0, patience)
-    assert (verdict.again, verdict.doubles, verdict.lost) == ([], [], [])
+def assert_exact(sent: list[Sent], *, slack: float = EXACT) -> None:
+    for entry, every in ENTRIES.items():
+        verdict = judge(sent, entry, every, slack=slack)
+        assert (verdict.again, verdict.doubles, verdict.lost) == ([], [], [])
 
 
 @pytest.mark.parametrize("inner", INNERS)
@@ -80,7 +81,7 @@ def test_in_a_rolling_restart_no_slot_is_sent_twice_and_none_is_lost(
     tokens = [one.token for one in beats.sent()]
     assert tokens == sorted(tokens)
     assert len(set(tokens)) == 4
-    assert_exact(beats.sent())
+    assert_exact(beats.sent(), slack=SLACK.get(inner, EXACT))
 
 
 @pytest.mark.parametrize("inner", INNERS)
@@ -91,10 +92,10 @@ def test_an_entry_that_has_never_run_does_not_wait_anew_for_each_leader(
     (built_at,) = beats.built_at(beats.leader())
     beats.end(leader := beats.leader())
     beats.wait_for_the_end(leader)
-    wait_until(lambda: beats.sent("first-in-8-s"))
-    first = beats.sent("first-in-8-s")[0]
+    wait_until(lambda: beats.sent("in-8-s"))
+    first = beats.sent("in-8-s")[0]
     assert first.pid == beats.programs[beats.leader()].pid
-    assert 8 - 1 <= first.slot - built_at <= 8 + 1
+    assert first.slot - 8 <= built_at + 0.001  # as it is written in the log
 
 
 @pytest.mark.parametrize("inner", INNERS)
@@ -105,7 +106,7 @@ def test_after_a_crash_no_slot_is_lost_and_none_sent_under_two_ids(
     count = len(beats.sent())
     beats.kill(beats.leader())
     beats.wait_for(3, after=count)
-    verdict = judge(beats.sent(), "each-second", 1.0, LEASE_TTL + STALL)
+    verdict = judge(beats.sent(), "each-second", 1.0, slack=SLACK.get(inner, EXACT))
     assert (verdict.doubles, verdict.lost) == ([], [])
 
 
@@ -135,7 +136,7 @@ def test_a_leader_that_stood_still_sends_nothing_when_it_goes_on(start: Start) -
     beats.programs[leader].resume()
     beats.wait_for(3, after=count)
     assert {one.pid for one in beats.sent()[count:]} == {beats.programs[other].pid}
-    verdict = judge(beats.sent(), "each-second", 1.0, LEASE_TTL + STALL)
+    verdict = judge(beats.sent(), "each-second", 1.0)
     assert (verdict.doubles, verdict.lost) == ([], [])
 
 
@@ -148,22 +149,20 @@ def test_nothing_is_sent_while_the_lease_can_not_be_renewed(start: Start) -> Non
         time.sleep(2)
         assert len(beats.sent()) == count
     beats.wait_for(3, after=count)
-    verdict = judge(beats.sent(), "each-second", 1.0, 2 * LEASE_TTL + 3 + STALL)
+    verdict = judge(beats.sent(), "each-second", 1.0)
     assert (verdict.doubles, verdict.lost) == ([], [])
 
 
 def test_a_leader_whose_broker_stands_still_lets_another_lead(start: Start) -> None:
     beats = start("database", BEAT_LIMITS="[2, 10]")
     leader = beats.leader()
-    began_at = time.monotonic()
     beats.redis.pause()
     wait_until(lambda: "is let go: a tick of beat has not ended" in beats.output(leader))
     wait_until(lambda: beats.leader() != leader)
-    stood_for = time.monotonic() - began_at
     beats.redis.resume()
     count = len(beats.sent())
     beats.wait_for(4, after=count)
-    verdict = judge(beats.sent(), "each-second", 1.0, stood_for + LEASE_TTL + STALL)
+    verdict = judge(beats.sent(), "each-second", 1.0)
     assert (verdict.doubles, verdict.lost) == ([], [])
 
 
@@ -177,7 +176,7 @@ def test_sigterm_ends_a_leader_whose_broker_stands_still(start: Start) -> None:
     beats.redis.resume()
     count = len(beats.sent())
     beats.wait_for(3, after=count)
-    assert judge(beats.sent(), "each-second", 1.0, 30).doubles == []
+    assert judge(beats.sent(), "each-second", 1.0).doubles == []
 
 
 @pytest.mark.parametrize("inner", ["lease", "database"])
@@ -185,15 +184,13 @@ def test_what_was_due_while_there_was_no_broker_is_sent_when_there_is(
     start: Start, inner: str
 ) -> None:
     beats = start(inner)
-    began_at = time.monotonic()
     leader = beats.leader()
     beats.redis.kill()
     wait_until(lambda: "beat could not send" in beats.output(leader))
     time.sleep(2)
     beats.redis.start()
-    was_down_for = time.monotonic() - began_at
     beats.wait_for(4, after=len(beats.sent()))
-    verdict = judge(beats.sent(), "each-second", 1.0, was_down_for + STALL)
+    verdict = judge(beats.sent(), "each-second", 1.0)
     assert (verdict.doubles, verdict.lost) == ([], [])
 
 
@@ -214,7 +211,7 @@ def test_a_leader_that_alone_does_not_reach_the_broker_lets_another_lead(
             proxy.reset()
             wait_until(lambda: "is let go: beat could not send" in beats.output(lonely))
             wait_until(lambda: of(beats.sent(), beats.programs[other].pid))
-    assert judge(beats.sent(), "each-second", 1.0, 60).doubles == []
+    assert judge(beats.sent(), "each-second", 1.0).doubles == []
 
 
 def test_what_the_database_did_not_take_is_not_sent_again(start: Start) -> None:
@@ -222,14 +219,14 @@ def test_what_the_database_did_not_take_is_not_sent_again(start: Start) -> None:
     leader = beats.leader()
     with closing(sqlite3.connect(beats.folder / "database")) as database:
         database.execute("BEGIN EXCLUSIVE")
+        wait_until(lambda: beats.sent("in-8-s"))
         wait_until(lambda: "Database error while sync" in beats.output(leader))
-        beats.wait_for(2, after=len(beats.sent()))
         database.rollback()
-    beats.wait_for(1, after=len(beats.sent()))
+    beats.wait_for(2, after=len(beats.sent()))
     beats.end(leader)
     assert beats.wait_for_the_end(leader) == 0
     beats.wait_for(3, after=len(beats.sent()))
-    assert_exact(beats.sent(), patience=10)
+    assert_exact(beats.sent())
 
 
 def test_of_workers_with_beat_one_sends_and_the_next_follows(start: Start) -> None:

@@ -53,7 +53,7 @@ app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_enable_remote_control = os.environ.get("BEAT_REMOTE") == "yes"
 app.conf.task_default_queue = "celery"
 app.conf.beat_schedule = {
-    name: {"task": name, "schedule": crontab() if every == "cron" else float(every)}
+    name: {"task": name, "schedule": crontab() if every is None else every}
     for name, every in json.loads(os.environ["BEAT_ENTRIES"]).items()
 }
 

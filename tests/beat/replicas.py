@@ -23,7 +23,7 @@ from .redis import Redis
 from .verdict import Sent, sent
 
 INNERS = ("lease", "shelve", "database", "redbeat")
-ENTRIES: Mapping[str, float | str] = {"each-second": 1.0, "first-in-8-s": 8.0}
+ENTRIES = {"each-second": 1.0, "in-8-s": 8.0}
 _BUILT = re.compile(r"^\[([-0-9]+ [:0-9]+,[0-9]+): INFO.*beat's scheduler was built", re.MULTILINE)
 
 
@@ -34,7 +34,7 @@ class Beats:
         self,
         folder: Path,
         inner: str,
-        entries: Mapping[str, float | str] = ENTRIES,
+        entries: Mapping[str, float | None] = ENTRIES,
         *,
         environment: Mapping[str, str] | None = None,
     ) -> None:

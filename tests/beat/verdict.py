@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 # Celery takes an entry for due so long before its time.
 EARLY = 0.05
+# A time has microseconds where it is written down.
+EXACT = 0.001
+MINUTE = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Verdict:
     """Of one entry. `again`: slots sent more than once, all with one id.
 
     `doubles`: what was sent with another id where nothing was due. `lost`: after which slots
-    nothing was sent for the next. `late`: how late each slot was sent.
+    the next was not the one that followed. `late`: how late each slot was sent.
     """
 
     again: list[float]
@@ -49,29 +51,37 @@ class Verdict:
     late: list[float]
 
 
-def judge(all_sent: Iterable[Sent], entry: str, every: float | None, patience: float) -> Verdict:
-    """Return what is to be said of an entry that is due `every` so many seconds, or by cron.
+def judge(
+    all_sent: Iterable[Sent], entry: str, every: float | None, *, slack: float = EXACT
+) -> Verdict:
+    """Return what is to be said of an entry that is due `every` so many seconds, or each minute.
 
-    It is lost what is later than by `patience`, in seconds, for which nobody could send. The slot
-    of an interval follows from when the one before was sent: so a slot too near to the one before
-    is a double, and one too far from it comes after one that was lost.
+    The next slot follows from when the last one was sent, however late that was: one that is too
+    near to it is a double, and after one that is later than it follows, something was lost.
     """
-    again: list[float] = []
-    by_slot: dict[float, Sent] = {}
-    doubles: list[tuple[Sent, Sent]] = []
+    step = MINUTE if every is None else every
+    verdict = Verdict([], [], [], [])
+    first: dict[float, Sent] = {}
+    before: Sent | None = None
     for one in all_sent:
         if one.entry != entry:
             continue
-        first = by_slot.setdefault(one.slot, one)
-        if first is not one:
-            again.append(one.slot)
-            if first.id != one.id:
-                doubles.append((first, one))
-    chain = [by_slot[slot] for slot in sorted(by_slot)]
-    pairs = list(pairwise(chain))
-    step = 60.0 if every is None else every
-    doubles += [(one, two) for one, two in pairs if two.slot - one.slot < step - EARLY]
-    lost = [(one, two) for one, two in pairs if two.slot - one.slot > step + patience]
-    if every is None:
-        lost = [(one, two) for one, two in pairs if two.slot - one.slot > step + EARLY]
-    return Verdict(again, doubles, lost, [one.at - one.slot for one in chain])
+        same = first.get(one.slot)
+        if same is not None:
+            verdict.again.append(one.slot)
+            if same.id != one.id:
+                verdict.doubles.append((same, one))
+        elif before is not None:
+            follows = _next_minute(before.at) if every is None else before.at + step
+            if one.slot > follows + slack:
+                verdict.lost.append((before, one))
+            if one.slot < max(first) + step - EARLY:
+                verdict.doubles.append((first[max(first)], one))
+        first.setdefault(one.slot, one)
+        before = one
+    verdict.late.extend(one.at - one.slot for one in first.values())
+    return verdict
+
+
+def _next_minute(at: float) -> float:
+    return (at // MINUTE + 1) * MINUTE

@@ -264,6 +264,7 @@ def test_options_of_an_entry_stay_as_they_were(
     scheduler.apply_async(entry, producer=scheduler.producer, advance=False)
     assert entry.options == {"headers": {"of": "mine"}, "priority": 3}
     assert (published[0]["of"], published[0]["leader_fencing_token"]) == ("mine", 7)
+    assert "task_id" not in entry.options
 
 
 def test_what_was_reserved_and_not_sent_is_not_persisted(
@@ -318,3 +319,32 @@ def test_what_cannot_be_written_is_not_tried_for_ever(
     run(scheduler, lambda: len(published) >= 2)
     assert scheduler.schedule["poison"].total_run_count >= 1
     assert "django_celery_beat" not in sys.modules
+
+
+def test_what_the_broker_does_not_take_holds_up_the_others_for_a_while_only(
+    app: Any, leads: Leads, published: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    termed = module("kube_leader_election.contrib.celery._termed")
+    refusal = module("kombu.exceptions").OperationalError("too large")
+    app.conf.beat_schedule = {
+        "refused": {"task": "refused", "schedule": 60.0},
+        "pulse": {"task": SENT, "schedule": 60.0},
+    }
+    scheduler = inner(app, leads, module("celery.beat").Scheduler)
+    send_task = scheduler.send_task
+
+    def send(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "refused":
+            raise refusal
+        return send_task(name, *args, **kwargs)
+
+    scheduler.send_task = send
+    refused, other = scheduler.schedule["refused"], scheduler.schedule["pulse"]
+    for _ in range(2):
+        with pytest.raises(not_sent()):
+            scheduler.apply_async(refused, advance=False)
+    scheduler.apply_async(other, advance=False)
+    monkeypatch.setattr(termed, "REFUSED_LIMIT", 0.0)
+    with pytest.raises(module("celery.beat").SchedulingError):
+        scheduler.apply_async(refused, advance=False)
+    assert len(published) == 1

@@ -125,8 +125,8 @@ class LeaderScheduler(Scheduler):  # type: ignore[misc]
         if not self._is_closed and time.monotonic() >= self._contends_at:
             target = self._target
             elector = LeaderElector(self._client, target.namespace, self._params)
+            self._elector = elector  # first: a signal may come while it starts
             elector.start()
-            self._elector = elector
 
     def _new_term(self, leadership: Leadership) -> Term:
         right = Right(leadership=leadership, election=str(self._target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from kube_leader_election._telling import logger
 
 from ._slot import slot_of, task_id
 
+# In seconds: about as long as a broker needs to fail over, and less than a tick may take.
+REFUSED_LIMIT = 10.0
 TOKEN_HEADER = "leader_fencing_token"
 SLOT_HEADER = "leader_slot"
 
@@ -30,16 +33,30 @@ class NotSentError(BaseException):
 
 @dataclass(kw_only=True)
 class Right:
-    """To send, in one term. `sent` is the slot of each entry that was sent last."""
+    """To send, in one term. `sent`: the slot of each entry that was sent last.
+
+    `refused_since`: from when on the broker, though it was reached, has not taken a slot.
+    """
 
     leadership: Leadership
     election: str
-    sent: dict[str, datetime] = field(default_factory=dict)
+    sent: dict[str, datetime | None] = field(default_factory=dict)
+    refused_since: dict[tuple[str, datetime | None], float] = field(default_factory=dict)
 
     def ensure(self) -> None:
         """:raises NotSentError: the term is over."""
         if not self.leadership.is_valid():
             raise NotSentError("the term is over")
+
+    def is_refused(self, entry: str, slot: datetime | None) -> bool:
+        """Note that the broker has not taken it; return whether that has gone on for too long."""
+        now = time.monotonic()
+        return now - self.refused_since.setdefault((entry, slot), now) >= REFUSED_LIMIT
+
+    def note_sent(self, entry: str, slot: datetime | None) -> None:
+        """The broker has taken it."""
+        self.refused_since.pop((entry, slot), None)
+        self.sent[entry] = slot
 
 
 class Termed(Scheduler):  # type: ignore[misc]
@@ -53,9 +70,10 @@ class Termed(Scheduler):  # type: ignore[misc]
     ) -> Any:
         """The task was sent, with an id that follows from the entry and its slot, and persisted.
 
-        What cannot be sent by anybody, since its arguments cannot be written, counts as sent.
+        What cannot be written, and what the broker, though it is reached, does not take for
+        `REFUSED_LIMIT`, counts as sent, as ever in Celery: it must not hold up all others.
 
-        :raises NotSentError: the term is over, or the broker was not reached.
+        :raises NotSentError: the term is over, or the broker has not taken the message.
         """
         self._right.ensure()
         slot = _slot_or_none(entry)
@@ -63,9 +81,8 @@ class Termed(Scheduler):  # type: ignore[misc]
         try:
             if slot is None or self._right.sent.get(entry.name) != slot:
                 with _stamped(entry, self._right, slot):
-                    result = self._send(entry, producer, kwargs)
-                if slot is not None:
-                    self._right.sent[entry.name] = slot
+                    result = self._send(entry, slot, producer, kwargs)
+                self._right.note_sent(entry.name, slot)
         finally:
             if advance and not isinstance(sys.exc_info()[1], NotSentError):
                 self.reserve(entry)
@@ -89,13 +106,16 @@ class Termed(Scheduler):  # type: ignore[misc]
         except OperationalError as error:
             raise NotSentError(f"the broker was not reached: {error}") from error
 
-    def _send(self, entry: Any, producer: Any, kwargs: dict[str, Any]) -> Any:
+    def _send(
+        self, entry: Any, slot: datetime | None, producer: Any, kwargs: dict[str, Any]
+    ) -> Any:
         self._is_sending = True
         try:
             return super().apply_async(entry, producer=producer, advance=False, **kwargs)
         except SchedulingError as error:
-            if isinstance(error.__context__, OperationalError):
-                raise NotSentError(f"the broker was not reached: {error.__context__}") from error
+            is_brokers = isinstance(error.__context__, OperationalError)
+            if is_brokers and not self._right.is_refused(entry.name, slot):
+                raise NotSentError(f"the broker did not take it: {error.__context__}") from error
             raise
         finally:
             self._is_sending = False
