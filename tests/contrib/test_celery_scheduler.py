@@ -348,3 +348,42 @@ def test_what_the_broker_does_not_take_holds_up_the_others_for_a_while_only(
     with pytest.raises(module("celery.beat").SchedulingError):
         scheduler.apply_async(refused, advance=False)
     assert len(published) == 1
+
+
+def test_what_the_database_did_not_take_is_written_the_next_time(app: Any, leads: Leads) -> None:
+    base: Any = module("celery.beat").Scheduler
+    database = module("kube_leader_election.contrib.celery._database")
+    saved: list[str] = []
+    unsaved: set[str] = set()
+
+    class Entry:
+        name = "pulse"
+
+        def save(self) -> None:
+            if not saved:
+                saved.append("failed")
+                raise OSError("the database is gone")
+            saved.append(self.name)
+
+    class Forgetful(base):  # type: ignore[misc]
+        """As django-celery-beat's: what was taken out, and not saved, is out"""
+
+        def sync(self) -> None:
+            try:
+                while self._dirty:
+                    self._dirty.pop()
+                    self._entry.save()
+            except OSError:
+                pass
+
+    right = module("kube_leader_election.contrib.celery._termed").Right(
+        leadership=leads.leadership, election="default/my-beat"
+    )
+    body = {"_right": right, "_unsaved": unsaved, "_dirty": {"pulse"}}
+    entry = database.noting_failures(Entry, unsaved)()
+    made = type("Scheduler", (database.DatabaseTermed, Forgetful), {**body, "_entry": entry})
+    scheduler = made(app=app, lazy=True)
+    scheduler.sync()
+    assert scheduler._dirty == {"pulse"}
+    scheduler.sync()
+    assert (saved, scheduler._dirty) == (["failed", "pulse"], set())
