@@ -1,8 +1,6 @@
-"""Runs each command as if it were a Pod, on Leases in memory, until Ctrl-C:
+"""Runs each command as if it were a Pod, with Leases in memory, until Ctrl-C:
 
-    cd django_app && python ../laptop.py 'python manage.py clean_up' 'python manage.py clean_up'
-    cd django_app && python ../laptop.py 'env PORT=8001 gunicorn mysite.wsgi' \\
-        'env PORT=8002 gunicorn mysite.wsgi'
+python laptop.py 'python controller.py' 'python controller.py'
 """
 
 from __future__ import annotations

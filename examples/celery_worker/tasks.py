@@ -1,10 +1,9 @@
-"""Workers of which one does the duties. On a laptop, with Leases and messages in files and memory,
-until Ctrl-C:
+"""Workers of which one does the duties: they are sent to all, and done by the one that leads.
+
+On a laptop, with Leases in memory and messages in files, until Ctrl-C:
 
     python ../laptop.py 'celery -A tasks worker -n a' 'celery -A tasks worker -n b' \\
         'celery -A tasks beat --schedule=broker/beat'
-
-The duty is sent to all workers, and done by the one that leads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""Django's own: python manage.py clean_up"""
+"""A Django project: one Pod cleans up, and the web workers of one say that they lead.
+
+On a laptop, with Leases in memory, until Ctrl-C:
+
+    python ../laptop.py 'python manage.py clean_up' 'python manage.py clean_up' \\
+        'env PORT=8001 gunicorn mysite.wsgi' 'env PORT=8002 gunicorn mysite.wsgi'
+"""
 
 from __future__ import annotations
 
