@@ -25,12 +25,14 @@ def main(commands: list[str]) -> int:
         ]
 
         def end(*_: object) -> None:
-            for pod in pods:
+            for pod in pods[1:]:
                 pod.terminate()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        return max(exit_code(pod) for pod in pods)
+        codes = [exit_code(pod) for pod in pods[1:]]
+        pods[0].terminate()
+        return max(*codes, exit_code(pods[0]))
 
 
 def exit_code(pod: Popen[bytes]) -> int:

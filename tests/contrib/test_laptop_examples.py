@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -21,11 +22,14 @@ def example(file: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Program
     prepare_environment(monkeypatch, folder / "none", PYTHONDONTWRITEBYTECODE="1")
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.delenv("BROKER", raising=False)
     path = shutil.copytree(EXAMPLES, folder / "examples") / file
     said = ast.get_docstring(ast.parse(path.read_text())) or ""
     (command,) = re.findall(r"^    python ((?:.*\\\n)*.*)$", said, re.MULTILINE)
     command = re.sub(r"PORT=\d+", "PORT=0", command.replace("\\\n", " "))
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = str(sock.getsockname()[1])
+    monkeypatch.setenv("BROKER", f"redis://127.0.0.1:{port}")
+    command = command.replace("6399", port).replace("/tmp", str(folder))
     return Program([sys.executable, *shlex.split(command)], folder=path.parent)
 
 
