@@ -110,6 +110,23 @@ def test_it_leads_from_when_the_lease_is_ours_until_it_is_released(
     assert lease["spec"]["holderIdentity"] == ""
 
 
+def test_nothing_is_believed_for_longer_than_the_term(
+    lease_api: FakeCoordinationV1Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    params = LeaderElectorParams(
+        lease_name="leader", lease_ttl=2, renew_deadline=1.0, retry_period=0.5
+    )
+    pod = PodElector(params, namespace="default", client=lease_api)
+    pod.start()
+    wait_until(pod.is_leader)
+    ends_at = time.monotonic() + 0.5
+    while time.monotonic() < ends_at:
+        leadership = pod.leadership
+        assert leadership is None or leadership.remaining() <= 1.0
+    pod.stop()
+
+
 def test_a_later_term_is_not_the_one_before(
     pod: PodElector, lease_api: FakeCoordinationV1Api
 ) -> None:
@@ -250,6 +267,34 @@ def test_the_lease_is_not_released_before_the_last_child_has_ended(server: ApiSe
         assert program.hear() == "stopped"
         assert holder(server) == ""
         assert program.end() == (0, "", "")
+
+
+def test_a_child_has_not_ended_before_what_it_does_at_exit_has(server: ApiServer) -> None:
+    script = """
+        import atexit
+
+        def work_at_exit():
+            if os.getpid() != parent:
+                tell("works")
+                hear()
+                tell(pod.is_leader())
+
+        parent = os.getpid()
+        atexit.register(work_at_exit)
+        pod.start()
+        wait_until(pod.is_leader)
+        if os.fork() == 0:
+            sys.exit()
+        pod.stop()
+    """
+    with running(server, script, lead=False) as program:
+        assert program.hear() == "works"
+        time.sleep(0.5)  # in which it would be released
+        assert holder(server) == "a"
+        program.say()
+        assert program.hear() == "True"
+        assert program.end() == (0, "", "")
+    assert holder(server) == ""
 
 
 @pytest.mark.parametrize("end", ["", "pod.stop()"])

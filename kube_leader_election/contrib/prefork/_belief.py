@@ -19,7 +19,6 @@ _ROUNDING = 1e-3
 _BODY = struct.Struct("<QQd?64s")
 _CHECKSUM = struct.Struct("<I")
 _PLACE = 128  # in bytes, for both of these
-_SEED = 0x4B4C45  # any but 0: memory that nobody has written says nothing
 SIZE = 2 * _PLACE
 
 
@@ -51,7 +50,7 @@ class Writer:
             token = b""  # as where the server's versions are no integers
         body = _BODY.pack(self._told, belief.ordinal, belief.leads_until, belief.stopping, token)
         place = self._told % 2 * _PLACE
-        whole = body + _CHECKSUM.pack(zlib.crc32(body, _SEED))
+        whole = body + _CHECKSUM.pack(zlib.crc32(body))
         self._memory[place : place + len(whole)] = whole
 
 
@@ -65,7 +64,7 @@ def read(memory: mmap.mmap, now: float) -> Belief | None:
         whole = memory[place : place + _PLACE]
         body = whole[: _BODY.size]
         (checksum,) = _CHECKSUM.unpack_from(whole, _BODY.size)
-        if zlib.crc32(body, _SEED) == checksum:
+        if zlib.crc32(body) == checksum:
             told, ordinal, leads_until, stopping, token = _BODY.unpack(body)
             if told > last:
                 digits = token.rstrip(b"\0")

@@ -71,15 +71,11 @@ def find(address: str) -> mmap.mmap | None:
         if _NAME not in str((folder / memory_fd).readlink()):
             return None
         # First: who cannot have this is not waited for, and must not believe.
-        pipe = os.open(folder / held, os.O_WRONLY | os.O_NONBLOCK)
+        os.open(folder / held, os.O_WRONLY | os.O_NONBLOCK)
+        fd = os.open(folder / memory_fd, os.O_RDONLY)
         try:
-            fd = os.open(folder / memory_fd, os.O_RDONLY)
-            try:
-                return mmap.mmap(fd, SIZE, access=mmap.ACCESS_READ)
-            finally:
-                os.close(fd)
-        except OSError:
-            os.close(pipe)
-            raise
+            return mmap.mmap(fd, SIZE, access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
     except (OSError, ValueError):
         return None
