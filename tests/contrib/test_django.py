@@ -183,7 +183,7 @@ def test_a_command_without_a_cluster_says_so(
     monkeypatch.setenv("HOME", str(tmp_path))
     with manage(project, "clean_up") as program:
         assert program.wait(60.0) == 1
-        assert program.output.startswith("CommandError: no cluster is known: ")
+        assert "CommandError: no cluster is known: " in program.output
 
 
 # The system check

@@ -11,6 +11,9 @@ from kube_leader_election import InvalidParamsError
 
 from ._settings import NAME, checked
 
+# Of what contends: an elector, and a PodElector, whose elector may not have begun yet.
+_THREADS = {"kube-leader-election-supervisor", "kube-leader-election-pod"}
+
 
 def check(**_: Any) -> list[checks.CheckMessage]:
     """Return what is wrong with the settings, and with what the applications have started."""
@@ -31,7 +34,7 @@ def _check_settings() -> list[checks.CheckMessage]:
 
 
 def _check_threads() -> list[checks.CheckMessage]:
-    if not any(each.name == "kube-leader-election-supervisor" for each in threading.enumerate()):
+    if not any(each.name in _THREADS for each in threading.enumerate()):
         return []
     return [
         checks.Warning(
