@@ -25,7 +25,7 @@ from ._times import Times
 WAKES_EVERY = 1.0  # in seconds: so late at most is a loss noticed, or a ping answered
 
 
-class LeaderScheduler(Scheduler):  # type: ignore[misc]
+class LeaderScheduler(Scheduler):
     """Contends for a Lease while beat runs, and lets another scheduler send while it leads.
 
     That one is built anew in each term, from what was persisted, so that it goes on where the

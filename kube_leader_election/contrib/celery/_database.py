@@ -35,7 +35,7 @@ class DatabaseTermed(Termed):
 def noting_failures(entry_class: Any, unsaved: set[str]) -> Any:
     """Return a class of entries whose names are in `unsaved` after they could not be saved."""
 
-    class Entry(entry_class):  # type: ignore[misc]
+    class Entry(entry_class):
         def save(self) -> None:
             try:
                 super().save()

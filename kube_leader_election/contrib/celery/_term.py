@@ -15,7 +15,7 @@ from ._termed import Right, termed, termed_producer
 from ._times import Times
 
 
-class LeaseScheduler(Scheduler):  # type: ignore[misc]
+class LeaseScheduler(Scheduler):
     """Celery's own, without a file: when its entries have last run is kept in the Lease."""
 
     def setup_schedule(self) -> None:

@@ -59,7 +59,7 @@ class Right:
         self.sent[entry] = slot
 
 
-class Termed(Scheduler):  # type: ignore[misc]
+class Termed(Scheduler):
     """Mixed into a scheduler's class, before it."""
 
     _right: Right
@@ -138,7 +138,7 @@ def termed(scheduler_class: type, right: Right) -> type:
 def termed_producer(producer_class: Any, right: Right) -> Any:
     """Return a class of producers that publish by this right only, at each of their tries."""
 
-    class Producer(producer_class):  # type: ignore[misc]
+    class Producer(producer_class):
         def _publish(self, *args: Any, **kwargs: Any) -> Any:
             right.ensure()
             return super()._publish(*args, **kwargs)
