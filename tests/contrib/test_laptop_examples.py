@@ -1,4 +1,4 @@
-"""The examples for Django and Celery, by the one command that each of them names"""
+"""The examples for Django, Celery and APScheduler, by the one command that each of them names"""
 
 from __future__ import annotations
 
@@ -60,3 +60,20 @@ def test_of_the_workers_of_celery_one_does_the_duties(
     said = re.findall(r"begins|ends", output)
     assert said == ["begins", "ends"] * (len(said) // 2)
     assert "Traceback" not in output
+
+
+@pytest.mark.apscheduler
+def test_of_the_schedulers_of_apscheduler_one_tells_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS", f"sqlite:///{tmp_path / 'jobs.db'}")
+    with example("apscheduler_jobs.py", tmp_path, monkeypatch) as program:
+        told = re.compile(r"^(\d+) ([\d.]+) \d+$", re.MULTILINE)
+        wait_until(lambda: len(told.findall(program.output)) >= 2)
+        program.check()
+        os.kill(program.pid, signal.SIGTERM)
+        assert program.wait(60.0) == 0
+        lines = told.findall(program.output)
+    processes = [process for process, _ in lines]
+    assert processes == sorted(processes, key=processes.index)  # one after the other
+    assert "Traceback" not in program.output
