@@ -1,7 +1,8 @@
 """Rolling restarts and kills of beat in three replicas, and what was sent meanwhile.
 
 ``python -m tests.beat --restarts 100 --kills 30``, shared among the schedulers that send. Each is
-led by a `LeaderScheduler`, with a ``lease_ttl`` of 3 s.
+led by a `LeaderScheduler`, with a ``lease_ttl`` of 3 s, on the real API server. Besides, the locks
+of others are measured, for two minutes each.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -16,14 +18,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.apiserver.build import binaries
+from tests.apiserver.server import ApiServer
 from tests.measured import figures
 from tests.measured.figures import Figure
-from tests.programs import wait_until
+from tests.programs import share_environment, wait_until
 
-from .replicas import INNERS, Beats
+from . import peers
+from .replicas import INNERS, Beats, Namespace
 from .verdict import EXACT, Sent, Verdict, judge
 
 REPLICAS = 3
+PEERS_SECONDS = 120.0
 # In seconds: RedBeat takes the time after the publish, which may last on a busy machine.
 SLACK = {"redbeat": 2.5}
 ENTRIES = {"each-second": 1.0, "each-15-s": 15.0, "each-minute": None}
@@ -42,10 +48,10 @@ class Seen:
     kills: int = 0
 
 
-def play(inner: str, restarts: int, kills: int, folder: Path) -> Seen:
+def play(inner: str, restarts: int, kills: int, folder: Path, server: ApiServer) -> Seen:
     """Return what was seen: first all restarts, then all kills."""
     seen = Seen(inner, restarts=restarts, kills=kills)
-    with Beats(folder, inner, ENTRIES) as beats:
+    with Beats(folder, inner, ENTRIES, namespace=Namespace(server, f"beat-{inner}")) as beats:
         for _ in range(REPLICAS):
             beats.wait_until_ready(beats.start())
         for _ in range(restarts):
@@ -142,28 +148,36 @@ def _verdicts(sent: list[Sent], inner: str) -> list[Verdict]:
     return [judge(sent, entry, every, slack=slack) for entry, every in ENTRIES.items()]
 
 
+def _say(what: str, sent: int, began_at: float) -> None:
+    took, load = time.monotonic() - began_at, os.getloadavg()[0]
+    print(f"{what}: {sent} tasks in {took:.0f} s, load {load:.1f}", flush=True)
+
+
 def main() -> int:
     """Return 0 where nothing was lost or sent twice."""
     parser = argparse.ArgumentParser(prog="python -m tests.beat", description=__doc__)
     parser.add_argument("--restarts", type=int, default=100, help="in all")
     parser.add_argument("--kills", type=int, default=30, help="in all")
-    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    parser.add_argument("--quick", action="store_true", help="a tenth of it, and nobody else's")
     parser.add_argument("inners", nargs="*", metavar="SCHEDULER", help=f"of {', '.join(INNERS)}")
     options = parser.parse_args()
     inners = options.inners or INNERS
     share = (10 if options.quick else 1) * len(inners)
     restarts, kills = math.ceil(options.restarts / share), math.ceil(options.kills / share)
+    share_environment()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # all blocks end
     found: list[Figure] = []
-    for inner in inners:
-        began_at = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            seen = play(inner, restarts, kills, Path(folder))
-        found += rows(seen)
-        took = time.monotonic() - began_at
-        print(
-            f"{inner}: {len(seen.sent)} tasks in {took:.0f} s, load {os.getloadavg()[0]:.1f}",
-            flush=True,
-        )
+    with ApiServer(binaries()) as server, tempfile.TemporaryDirectory() as folder:
+        for inner in inners:
+            began_at = time.monotonic()
+            seen = play(inner, restarts, kills, Path(folder) / inner, server)
+            found += rows(seen)
+            _say(inner, len(seen.sent), began_at)
+        for peer in () if options.quick else peers.PEERS:
+            began_at = time.monotonic()
+            other = peers.play(peer, PEERS_SECONDS, Path(folder) / peer)
+            found += peers.rows(other)
+            _say(peer, len(other.sent), began_at)
     print(figures.heading())
     for row in found:
         print(row)

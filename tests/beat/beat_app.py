@@ -15,8 +15,14 @@ from celery import Celery, signals
 from celery.schedules import crontab
 
 INNER = os.environ["BEAT_INNER"]
+# Replicas that share a lock of their own kind, with its defaults, and no Lease.
+PEERS = {
+    "multibeat": "multibeat.django.MultiBeatDatabaseScheduler",
+    "redbeat-lock": "redbeat.RedBeatScheduler",
+}
+NEEDS_DATABASE = INNER in ("database", "multibeat")
 
-if INNER == "database":
+if NEEDS_DATABASE:
     import django
     from django.conf import settings
 
@@ -35,17 +41,17 @@ if INNER == "database":
     django.setup()
 
 app = Celery("beat_app", broker=os.environ["BEAT_BROKER"])
-app.conf.beat_scheduler = "leader"
+app.conf.beat_scheduler = PEERS.get(INNER, "leader")
 app.conf.leader_lease = "my-beat"
+app.conf.leader_namespace = os.environ["BEAT_NAMESPACE"]
 app.conf.leader_lease_ttl = int(os.environ.get("BEAT_LEASE_TTL", "3"))
 app.conf.leader_renew_deadline = float(os.environ.get("BEAT_RENEW_DEADLINE", "2"))
 app.conf.leader_retry_period = 0.5
 app.conf.beat_leader_scheduler = {
-    "lease": None,
     "shelve": "celery.beat:PersistentScheduler",
     "database": "django_celery_beat.schedulers:DatabaseScheduler",
     "redbeat": "redbeat.RedBeatScheduler",
-}[INNER]
+}.get(INNER)
 app.conf.redbeat_redis_url = os.environ["BEAT_BROKER"]
 app.conf.redbeat_redis_options = {}
 app.conf.result_expires = None  # no entry but those below
@@ -74,7 +80,7 @@ def note(headers: dict[str, Any], **_: object) -> None:
         time.sleep(float(SLOW.read_text() or 1))
 
 
-if __name__ == "__main__" and INNER == "database":
+if __name__ == "__main__" and NEEDS_DATABASE:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)

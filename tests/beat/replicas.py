@@ -14,8 +14,10 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Protocol
 
 from kube_leader_election.testing import ApiServer
+from tests.apiserver import server as real
 from tests.programs import CHECKOUT, PATIENCE, Program, wait_until
 
 from . import beat_app_path
@@ -24,7 +26,35 @@ from .verdict import Sent, sent
 
 INNERS = ("lease", "shelve", "database", "redbeat")
 ENTRIES = {"each-second": 1.0, "in-8-s": 8.0}
+LEASE = "my-beat"
 _BUILT = re.compile(r"^\[([-0-9]+ [:0-9]+,[0-9]+): INFO.*beat's scheduler was built", re.MULTILINE)
+
+
+class Cluster(Protocol):
+    """Where the Lease is."""
+
+    @property
+    def kubeconfig(self) -> Path: ...
+
+    def stored_lease(self, name: str) -> dict[str, Any] | None: ...
+
+
+class Namespace:
+    """A new one of the real server, for a user with the rights of the example's manifest."""
+
+    def __init__(self, server: real.ApiServer, name: str) -> None:
+        self._server = server
+        self.name = name
+        server.create_namespace(name)
+        server.grant(real.USERS[0], name, ["create"])
+        server.grant(real.USERS[0], name, ["get", "update", "watch"], name=LEASE)
+        self.kubeconfig = server.kubeconfig(real.USERS[0])
+
+    def stored_lease(self, name: str) -> dict[str, Any] | None:
+        """Return the Lease as it is, `None` where there is none."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.name}/leases/{name}"
+        status, lease = self._server.call("GET", path)
+        return lease if status == 200 else None
 
 
 class Beats:
@@ -36,12 +66,14 @@ class Beats:
         inner: str,
         entries: Mapping[str, float | None] = ENTRIES,
         *,
+        namespace: Namespace | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self._inner = inner
         self._entries = entries
+        self._namespace = namespace
         self._environment = dict(environment or {})
         self._exit = ExitStack()
         self._started = 0
@@ -49,14 +81,17 @@ class Beats:
 
     def __enter__(self) -> Beats:
         try:
-            self.server = self._exit.enter_context(ApiServer())
+            if self._namespace is None:
+                self.server = self._exit.enter_context(ApiServer())
+            self._cluster: Cluster = self._namespace or self.server
             self.redis = Redis(self.folder / "redis")
             self._exit.enter_context(self.redis)
             self._environment = {
                 **os.environ,
                 "no_proxy": "127.0.0.1",
                 "PYTHONPATH": str(CHECKOUT),
-                "KUBECONFIG": str(self.server.kubeconfig),
+                "KUBECONFIG": str(self._cluster.kubeconfig),
+                "BEAT_NAMESPACE": self._namespace.name if self._namespace else "default",
                 "BEAT_FOLDER": str(self.folder),
                 "BEAT_INNER": self._inner,
                 "BEAT_BROKER": self.redis.url,
@@ -64,9 +99,8 @@ class Beats:
                 "BEAT_ENTRIES": json.dumps(self._entries),
                 **self._environment,
             }
-            if self._inner == "database":
-                command = [sys.executable, str(beat_app_path())]
-                subprocess.run(command, check=True, env=self._environment, timeout=PATIENCE)
+            command = [sys.executable, str(beat_app_path())]  # makes a database, where one is used
+            subprocess.run(command, check=True, env=self._environment, timeout=PATIENCE)
         except BaseException:
             self._exit.close()
             raise
@@ -117,7 +151,7 @@ class Beats:
 
     def holder(self) -> str:
         """Return who holds the Lease, nothing where nobody does."""
-        lease = self.server.stored_lease("my-beat")
+        lease = self._cluster.stored_lease(LEASE)
         return (lease["spec"]["holderIdentity"] or "") if lease else ""
 
     def leader(self) -> str:

@@ -61,8 +61,10 @@ def seconds(
     return _row(what, values, "s", digits, least=least, middle=None, most=most)
 
 
-def numbers(what: str, values: Collection[float], *, most: float, unit: str = "") -> Figure:
-    """Return a row of plain numbers of which none is above `most`."""
+def numbers(
+    what: str, values: Collection[float], *, most: float | None = None, unit: str = ""
+) -> Figure:
+    """Return a row of plain numbers of which none is above `most`, if there is such a limit."""
     row = _row(what, values, unit, 2, least=None, middle=None, most=most)
     return replace(row, is_slow=False)
 
