@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .build import binaries
+from .namespace import Namespace
 from .server import ApiServer
 
 _numbers = itertools.count(1)
@@ -27,3 +28,9 @@ def apiserver_namespace(apiserver: ApiServer) -> Iterator[str]:
     apiserver.create_namespace(name)
     yield name
     apiserver.restore()
+
+
+@pytest.fixture
+def lease_namespace(apiserver: ApiServer, apiserver_namespace: str) -> Namespace:
+    """The same, for programs: with a kubeconfig of one who has the rights of an elector there"""
+    return Namespace(apiserver, apiserver_namespace)

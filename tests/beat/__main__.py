@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.apiserver.build import binaries
+from tests.apiserver.namespace import Namespace
 from tests.apiserver.server import ApiServer
 from tests.measured import figures
 from tests.measured.figures import Figure
 from tests.programs import share_environment, wait_until
 
 from . import peers
-from .replicas import INNERS, Beats, Namespace
+from .replicas import INNERS, LEASE, Beats
 from .verdict import EXACT, Sent, Verdict, judge
 
 REPLICAS = 3
@@ -51,7 +52,9 @@ class Seen:
 def play(inner: str, restarts: int, kills: int, folder: Path, server: ApiServer) -> Seen:
     """Return what was seen: first all restarts, then all kills."""
     seen = Seen(inner, restarts=restarts, kills=kills)
-    with Beats(folder, inner, ENTRIES, namespace=Namespace(server, f"beat-{inner}")) as beats:
+    server.create_namespace(f"beat-{inner}")
+    namespace = Namespace(server, f"beat-{inner}", lease_name=LEASE)
+    with Beats(folder, inner, ENTRIES, namespace=namespace) as beats:
         for _ in range(REPLICAS):
             beats.wait_until_ready(beats.start())
         for _ in range(restarts):

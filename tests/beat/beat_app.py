@@ -43,7 +43,6 @@ if NEEDS_DATABASE:
 app = Celery("beat_app", broker=os.environ["BEAT_BROKER"])
 app.conf.beat_scheduler = PEERS.get(INNER, "leader")
 app.conf.leader_lease = "my-beat"
-app.conf.leader_namespace = os.environ["BEAT_NAMESPACE"]
 app.conf.leader_lease_ttl = int(os.environ.get("BEAT_LEASE_TTL", "3"))
 app.conf.leader_renew_deadline = float(os.environ.get("BEAT_RENEW_DEADLINE", "2"))
 app.conf.leader_retry_period = 0.5

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from kube_leader_election.testing import ApiServer
-from tests.apiserver import server as real
+from tests.apiserver.namespace import Namespace
 from tests.programs import CHECKOUT, PATIENCE, Program, wait_until
 
 from . import beat_app_path
@@ -37,24 +37,6 @@ class Cluster(Protocol):
     def kubeconfig(self) -> Path: ...
 
     def stored_lease(self, name: str) -> dict[str, Any] | None: ...
-
-
-class Namespace:
-    """A new one of the real server, for a user with the rights of the example's manifest."""
-
-    def __init__(self, server: real.ApiServer, name: str) -> None:
-        self._server = server
-        self.name = name
-        server.create_namespace(name)
-        server.grant(real.USERS[0], name, ["create"])
-        server.grant(real.USERS[0], name, ["get", "update", "watch"], name=LEASE)
-        self.kubeconfig = server.kubeconfig(real.USERS[0])
-
-    def stored_lease(self, name: str) -> dict[str, Any] | None:
-        """Return the Lease as it is, `None` where there is none."""
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.name}/leases/{name}"
-        status, lease = self._server.call("GET", path)
-        return lease if status == 200 else None
 
 
 class Beats:
@@ -91,7 +73,6 @@ class Beats:
                 "no_proxy": "127.0.0.1",
                 "PYTHONPATH": str(CHECKOUT),
                 "KUBECONFIG": str(self._cluster.kubeconfig),
-                "BEAT_NAMESPACE": self._namespace.name if self._namespace else "default",
                 "BEAT_FOLDER": str(self.folder),
                 "BEAT_INNER": self._inner,
                 "BEAT_BROKER": self.redis.url,

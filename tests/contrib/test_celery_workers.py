@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from kube_leader_election.testing import ApiServer
+from tests.apiserver.namespace import Namespace
 from tests.programs import CHECKOUT, PATIENCE, Program, prepare_environment, wait_until
 
 pytestmark = pytest.mark.celery
@@ -166,7 +167,7 @@ def prepare(
 
 @contextmanager
 def pods(
-    server: ApiServer,
+    server: Namespace,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     pool: str = "prefork",
@@ -182,7 +183,7 @@ def pods(
         yield Pods(folder, a, b)
 
 
-def holder(server: ApiServer) -> str:
+def holder(server: Namespace) -> str:
     lease = server.stored_lease(LEASE)
     assert lease is not None
     identity: str = lease["spec"]["holderIdentity"]
@@ -191,18 +192,18 @@ def holder(server: ApiServer) -> str:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_duty_ends_before_the_lease_is_released_and_another_begins_one(
-    lease_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str
+    lease_namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str
 ) -> None:
-    with pods(lease_server, tmp_path, monkeypatch, pool) as both:
+    with pods(lease_namespace, tmp_path, monkeypatch, pool) as both:
         old, new = both.leader(is_long=True)
-        mine = holder(lease_server)
+        mine = holder(lease_namespace)
         running = len(old.duties())
         old.tell(signal.SIGTERM)
         both.send_until(lambda: old.stamps()[-1][2])
         for _ in range(5):
             both.send()
             time.sleep(0.1)
-        assert holder(lease_server) == mine
+        assert holder(lease_namespace) == mine
         assert new.stamps() == []
         assert len(old.duties()) == running
         (both.folder / "enough").touch()
@@ -214,26 +215,26 @@ def test_a_duty_ends_before_the_lease_is_released_and_another_begins_one(
         assert all(valid for _, valid, _ in old.stamps() + new.stamps())
         assert max(token for _, token in old.duties()) < min(token for _, token in new.duties())
         assert "Traceback" not in old.output + new.output
-    assert holder(lease_server) == ""
+    assert holder(lease_namespace) == ""
 
 
 def test_a_cold_shutdown_ends_the_duty_before_another_begins_one(
-    lease_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lease_namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pods(lease_server, tmp_path, monkeypatch) as both:
+    with pods(lease_namespace, tmp_path, monkeypatch) as both:
         old, new = both.leader(is_long=True)
-        mine = holder(lease_server)
+        mine = holder(lease_namespace)
         old.tell(signal.SIGQUIT)
         old.wait(PATIENCE)
-        assert holder(lease_server) != mine
+        assert holder(lease_namespace) != mine
         both.send_until(new.stamps)
         assert old.stamps()[-1][0] < new.stamps()[0][0]
 
 
 def test_a_worker_leads_on_when_a_child_of_it_is_killed(
-    lease_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lease_namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pods(lease_server, tmp_path, monkeypatch) as both:
+    with pods(lease_namespace, tmp_path, monkeypatch) as both:
         leader, other = both.leader(is_long=True)
         killed = {process for process, _ in leader.duties()}
         for process in killed:
@@ -249,9 +250,9 @@ def test_a_worker_leads_on_when_a_child_of_it_is_killed(
 
 
 def test_the_children_of_a_worker_that_is_killed_do_no_duty(
-    lease_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lease_namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pods(lease_server, tmp_path, monkeypatch, shorter=True) as both:
+    with pods(lease_namespace, tmp_path, monkeypatch, shorter=True) as both:
         old, new = both.leader(is_long=True)
         old.tell(signal.SIGKILL)
         old.wait(PATIENCE)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from kube_leader_election.testing import ApiServer
+from tests.apiserver.namespace import Namespace
 from tests.programs import CHECKOUT, EXAMPLES, Program, prepare_environment, wait_until
 
 pytestmark = pytest.mark.django
@@ -26,10 +27,10 @@ HOLDS_FOR = 1.2  # in seconds: what a main process tells
 
 
 @pytest.fixture
-def project(lease_server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def project(lease_namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     prepare_environment(
         monkeypatch,
-        lease_server.kubeconfig,
+        lease_namespace.kubeconfig,
         PYTHONDONTWRITEBYTECODE="1",
         STAMPS=str(tmp_path),
     )
@@ -37,7 +38,14 @@ def project(lease_server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     return shutil.copytree(EXAMPLES / "django_app", tmp_path / "project")
 
 
-def holder(server: ApiServer, lease_name: str = "my-site") -> str | None:
+@pytest.fixture
+def stand_in(project: Path, lease_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> ApiServer:
+    """Instead, for what the real server is not asked for or does not tell."""
+    monkeypatch.setenv("KUBECONFIG", str(lease_server.kubeconfig))
+    return lease_server
+
+
+def holder(server: Namespace | ApiServer, lease_name: str = "my-site") -> str | None:
     lease = server.stored_lease(lease_name)
     return None if lease is None else lease["spec"]["holderIdentity"]
 
@@ -76,7 +84,7 @@ def manage(project: Path, *arguments: str, log: str = "") -> Program:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_told_to_end_releases_when_its_work_has(
-    lease_server: ApiServer, project: Path, number: signal.Signals
+    lease_namespace: Namespace, project: Path, number: signal.Signals
 ) -> None:
     command(
         project,
@@ -93,11 +101,11 @@ def test_a_command_that_is_told_to_end_releases_when_its_work_has(
     with manage(project, "work", log="a") as first, manage(project, "work", log="b") as second:
         wait_until(lambda: "begins" in first.output + second.output)
         old, new = (first, second) if "begins" in first.output else (second, first)
-        mine = holder(lease_server)
+        mine = holder(lease_namespace)
         old.check()
         os.kill(old.pid, number)
         wait_until(lambda: "asked" in old.output)
-        assert holder(lease_server) == mine
+        assert holder(lease_namespace) == mine
         assert "begins" not in new.output
         (old.log.parent / "enough").touch()
         assert old.wait(60.0) == 0
@@ -107,11 +115,11 @@ def test_a_command_that_is_told_to_end_releases_when_its_work_has(
         assert new.wait(60.0) == 0
     for program in (old, new):
         assert re.fullmatch(r"begins \d+\nasked True\nends True\n", program.output)
-    assert holder(lease_server) == ""
+    assert holder(lease_namespace) == ""
 
 
 def test_work_whose_term_was_lost_is_called_for_the_next_with_no_old_connection(
-    lease_server: ApiServer, project: Path
+    stand_in: ApiServer, project: Path
 ) -> None:
     database = "{'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'database'}}"
     settings(project, f"DATABASES = {database}")
@@ -128,9 +136,9 @@ def test_work_whose_term_was_lost_is_called_for_the_next_with_no_old_connection(
     )
     with manage(project, "work") as program:
         wait_until(lambda: program.output.count("begins") == 1)
-        lease_server.put_lease("my-site", holder_identity="another")
+        stand_in.put_lease("my-site", holder_identity="another")
         wait_until(lambda: "lost" in program.output)
-        lease_server.put_lease("my-site", holder_identity=None)
+        stand_in.put_lease("my-site", holder_identity=None)
         wait_until(lambda: program.output.count("begins") == 2)
         output = program.output
     terms = re.findall(r"begins (\d+) (\w+)\n", output)
@@ -140,26 +148,26 @@ def test_work_whose_term_was_lost_is_called_for_the_next_with_no_old_connection(
 
 
 def test_work_that_fails_ends_the_command_and_releases(
-    lease_server: ApiServer, project: Path
+    lease_namespace: Namespace, project: Path
 ) -> None:
     command(project, "work", "raise ValueError('mine')")
     with manage(project, "work") as program:
         assert program.wait(60.0) == 1
         assert program.output.strip().endswith("ValueError: mine")
-    assert holder(lease_server) == ""
+    assert holder(lease_namespace) == ""
 
 
 def test_work_that_is_done_ends_the_command_and_releases(
-    lease_server: ApiServer, project: Path
+    lease_namespace: Namespace, project: Path
 ) -> None:
     command(project, "work", "self.say(options['verbosity'])")
     with manage(project, "work", "--verbosity=2") as program:
         assert program.wait(60.0) == 0
         assert program.output == "2\n"
-    assert holder(lease_server) == ""
+    assert holder(lease_namespace) == ""
 
 
-def test_a_command_is_called_on_any_thread(lease_server: ApiServer, project: Path) -> None:
+def test_a_command_is_called_on_any_thread(lease_namespace: Namespace, project: Path) -> None:
     command(project, "work", "self.say('works', leadership.is_valid())")
     (project / "call.py").write_text(
         "import os, threading, django\n"
@@ -173,11 +181,11 @@ def test_a_command_is_called_on_any_thread(lease_server: ApiServer, project: Pat
     with Program([sys.executable, "call.py"], folder=project) as program:
         assert program.wait(60.0) == 0
         assert program.output == "works True\n"
-    assert holder(lease_server) == ""
+    assert holder(lease_namespace) == ""
 
 
 def test_a_command_without_a_cluster_says_so(
-    lease_server: ApiServer, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lease_namespace: Namespace, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -204,16 +212,16 @@ def test_a_command_without_a_cluster_says_so(
     ],
 )
 def test_settings_are_checked_before_any_command(
-    lease_server: ApiServer, project: Path, told: str, said: str
+    stand_in: ApiServer, project: Path, told: str, said: str
 ) -> None:
     settings(project, f"KUBE_LEADER_ELECTION = {told}")
     with manage(project, "clean_up") as program:
         assert program.wait(60.0) == 1
         assert re.search(said, program.output)
-    assert lease_server.requests == []
+    assert stand_in.requests == []
 
 
-def test_a_project_may_have_no_settings_of_ours(lease_server: ApiServer, project: Path) -> None:
+def test_a_project_may_have_no_settings_of_ours(lease_namespace: Namespace, project: Path) -> None:
     settings(project, "del KUBE_LEADER_ELECTION")
     with manage(project, "check") as program:
         assert program.wait(60.0) == 0
@@ -223,7 +231,7 @@ def test_a_project_may_have_no_settings_of_ours(lease_server: ApiServer, project
 
 
 def test_an_elector_that_was_started_in_ready_is_found(
-    lease_server: ApiServer, project: Path
+    lease_namespace: Namespace, project: Path
 ) -> None:
     (project / "jobs" / "apps.py").write_text(
         "from django.apps import AppConfig\n"
@@ -240,12 +248,12 @@ def test_an_elector_that_was_started_in_ready_is_found(
         assert program.wait(60.0) == 1
 
 
-def test_under_runserver_nothing_is_started(lease_server: ApiServer, project: Path) -> None:
+def test_under_runserver_nothing_is_started(stand_in: ApiServer, project: Path) -> None:
     with manage(project, "runserver", "127.0.0.1:0") as program:
         wait_until(lambda: "Starting development server at" in program.output)
         assert "no issues" in program.output
         assert program.end(signal.SIGINT) == 0
-    assert lease_server.requests == []
+    assert stand_in.requests == []
 
 
 # gunicorn
@@ -341,7 +349,7 @@ def two_pods(project: Path, at_exit: ExitStack, *options: str) -> tuple[Web, Web
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["each loads", "preload"])
 def test_the_workers_of_one_pod_lead_and_none_of_another_before_they_have_ended(
-    lease_server: ApiServer, project: Path, options: tuple[str, ...]
+    lease_namespace: Namespace, project: Path, options: tuple[str, ...]
 ) -> None:
     with ExitStack() as at_exit:
         leader, other = two_pods(project, at_exit, *options)
@@ -354,12 +362,12 @@ def test_the_workers_of_one_pod_lead_and_none_of_another_before_they_have_ended(
         os.kill(other.pid, signal.SIGTERM)
         assert other.wait(60.0) == 0
         assert "Traceback" not in leader.output + other.output
-    assert holder(lease_server, "my-site-web") == ""
+    assert holder(lease_namespace, "my-site-web") == ""
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["each loads", "preload"])
 def test_the_workers_of_an_arbiter_that_is_killed_do_not_lead(
-    lease_server: ApiServer, project: Path, options: tuple[str, ...]
+    lease_namespace: Namespace, project: Path, options: tuple[str, ...]
 ) -> None:
     with ExitStack() as at_exit:
         leader, other = two_pods(project, at_exit, *options)
@@ -373,7 +381,7 @@ def test_the_workers_of_an_arbiter_that_is_killed_do_not_lead(
 
 
 def test_a_worker_that_is_killed_is_replaced_by_one_that_says_the_same(
-    lease_server: ApiServer, project: Path
+    lease_namespace: Namespace, project: Path
 ) -> None:
     with Web(project, "a") as web:
         wait_until(lambda: web.all_say(leads=True))
@@ -381,4 +389,4 @@ def test_a_worker_that_is_killed_is_replaced_by_one_that_says_the_same(
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: len(web.stamps()) == WORKERS + 1 and web.all_say(leads=True))
         assert web.end(signal.SIGTERM) == 0
-    assert holder(lease_server, "my-site-web") == ""
+    assert holder(lease_namespace, "my-site-web") == ""
