@@ -1,6 +1,6 @@
 #!/bin/sh
 # Three replicas of beat and a worker on a laptop, until Ctrl-C. Needs redis-server, and
-# pip install 'kube-leader-election[celery,testing]' redis
+# pip install 'kube-leader-election[celery]' 'celery[redis]'
 cd "$(dirname "$0")" || exit
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"; trap - TERM; kill 0' EXIT INT TERM
