@@ -20,10 +20,8 @@ from kube_leader_election import (
     Leadership,
     LeaseApi,
     NotLeadingError,
-    current_namespace,
 )
-from kube_leader_election._params import check_namespace
-from kube_leader_election.contrib import _cluster
+from kube_leader_election.contrib._candidacy import Candidacy
 
 from ._gate import Gate
 from ._gated import GatedExecutor
@@ -59,13 +57,7 @@ class LeaderSchedulerMixin(BaseScheduler):
 
         :raises InvalidParamsError: one of them breaks its rule.
         """
-        if not isinstance(params, LeaderElectorParams):
-            raise InvalidParamsError("params", params, "must be a LeaderElectorParams")
-        if namespace is not None:
-            check_namespace(namespace)
-        self._params = params
-        self._namespace = namespace
-        self._client = client
+        self._candidacy = Candidacy(params, namespace, client)
         self._elector: LeaderElector | None = None
         self._gate = Gate()
         self._writing = Writing()
@@ -98,14 +90,8 @@ class LeaderSchedulerMixin(BaseScheduler):
         """
         if self.running:
             raise SchedulerAlreadyRunningError
-        client = _cluster.connect() if self._client is None else self._client
-        namespace = self._namespace or current_namespace("default")
-        elector = LeaderElector(
-            client,
-            namespace,
-            self._params,
-            on_started_leading=self._begin,
-            on_stopped_leading=self._finish,
+        elector = self._candidacy.elector(
+            on_started_leading=self._begin, on_stopped_leading=self._finish
         )
         self._elector = elector
         self._is_closing = False

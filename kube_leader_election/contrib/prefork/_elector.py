@@ -12,19 +12,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from kube_leader_election import (
-    InvalidParamsError,
     LeaderElectionError,
     LeaderElector,
     LeaderElectorParams,
     Leadership,
     LeaseApi,
-    current_namespace,
     only_leader,
 )
 from kube_leader_election._clock import SystemClock
-from kube_leader_election._params import check_namespace
 from kube_leader_election._process import process_id
-from kube_leader_election.contrib import _cluster
+from kube_leader_election.contrib._candidacy import Candidacy
 
 from . import _shared
 from ._belief import HOLDS_FOR, NO_BELIEF, Belief, Writer, read
@@ -66,13 +63,7 @@ class PodElector:
 
         :raises InvalidParamsError: one of them breaks its rule.
         """
-        if not isinstance(params, LeaderElectorParams):
-            raise InvalidParamsError("params", params, "must be a LeaderElectorParams")
-        if namespace is not None:
-            check_namespace(namespace)
-        self._params = params
-        self._namespace = namespace
-        self._client = client
+        self._candidacy = Candidacy(params, namespace, client)
         self._clock = SystemClock()
         self._main: _Main | None = None
         self._found: mmap.mmap | None = None
@@ -87,9 +78,7 @@ class PodElector:
             raise LeaderElectionError(
                 f"{self!r} was started by process {self._main.process[0]}: its children only ask"
             )
-        client = _cluster.connect() if self._client is None else self._client
-        namespace = self._namespace or current_namespace("default")
-        main = _Main(LeaderElector(client, namespace, self._params), self._clock)
+        main = _Main(self._candidacy.elector(), self._clock)
         main.thread.start()
         os.environ[self._variable] = main.shared.address
         self._main = main
@@ -151,11 +140,12 @@ class PodElector:
     def __repr__(self) -> str:
         leadership = self.leadership
         role = f"fencing token {leadership.fencing_token}" if leadership else "not leading"
-        return f"<{type(self).__name__} {self._params.lease_name}: {role}>"
+        return f"<{type(self).__name__} {self._candidacy.params.lease_name}: {role}>"
 
     @property
     def _variable(self) -> str:
-        return f"{_ADDRESS}{self._namespace or ''}/{self._params.lease_name}"
+        candidacy = self._candidacy
+        return f"{_ADDRESS}{candidacy.namespace or ''}/{candidacy.params.lease_name}"
 
     def _ask(self) -> tuple[Belief | None, float]:
         """Return what is believed and when that was so."""
