@@ -13,15 +13,13 @@ from typing import Protocol
 import pytest
 
 from tests.beat.replicas import ENTRIES, INNERS, Beats
-from tests.beat.verdict import EXACT, Sent, judge
+from tests.beat.verdict import EXACT, SLACK, Sent, judge
 from tests.programs import wait_until
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.celery
 
 LEASE_TTL = 3
-# RedBeat takes the time after the publish, which may last on a machine that is busy.
-SLACK = {"redbeat": 2.5}
 
 
 class Start(Protocol):
