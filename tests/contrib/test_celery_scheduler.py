@@ -233,7 +233,7 @@ def inner(app: Any, leads: Leads, scheduler_class: Any, **options: Any) -> Any:
     termed = module("kube_leader_election.contrib.celery._termed")
     right = termed.Right(leadership=leads.leadership, election="default/my-beat")
     producer = termed.termed_producer(app.amqp.Producer, right)
-    made = termed.termed(scheduler_class, right)
+    made = module("kube_leader_election.contrib.celery._term").termed(scheduler_class, right)
     return made(app=app, Producer=producer, sync_every_tasks=1, **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,8 @@ from celery.beat import PersistentScheduler, Scheduler
 
 from kube_leader_election._telling import logger
 
-from ._termed import Right, termed, termed_producer
+from ._database import DatabaseTermed, noting_failures
+from ._termed import Right, Termed, termed_producer
 from ._times import Times
 
 
@@ -102,6 +104,18 @@ class Term:
             entries = self._scheduler.schedule.values()
             self._times.note({entry.name: entry.last_run_at for entry in entries})
             self._times.keep()
+
+
+def termed(scheduler_class: type, right: Right) -> type:
+    """Return a class of schedulers that send by this right only."""
+    mixin: type = Termed
+    body: dict[str, Any] = {"_right": right, "__module__": scheduler_class.__module__}
+    database = sys.modules.get("django_celery_beat.schedulers")
+    if database is not None and issubclass(scheduler_class, database.DatabaseScheduler):
+        mixin = DatabaseTermed
+        body["_unsaved"] = set()
+        body["Entry"] = noting_failures(scheduler_class.Entry, body["_unsaved"])  # type: ignore[attr-defined]
+    return type(scheduler_class.__name__, (mixin, scheduler_class), body)
 
 
 def _close(scheduler: Any, *, persist: bool) -> None:

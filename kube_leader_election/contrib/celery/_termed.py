@@ -121,20 +121,6 @@ class Termed(Scheduler):
             self._is_sending = False
 
 
-def termed(scheduler_class: type, right: Right) -> type:
-    """Return a class of schedulers that send by this right only."""
-    mixin: type = Termed
-    body: dict[str, Any] = {"_right": right, "__module__": scheduler_class.__module__}
-    database = sys.modules.get("django_celery_beat.schedulers")
-    if database is not None and issubclass(scheduler_class, database.DatabaseScheduler):
-        from ._database import DatabaseTermed, noting_failures
-
-        mixin = DatabaseTermed
-        body["_unsaved"] = set()
-        body["Entry"] = noting_failures(scheduler_class.Entry, body["_unsaved"])  # type: ignore[attr-defined]
-    return type(scheduler_class.__name__, (mixin, scheduler_class), body)
-
-
 def termed_producer(producer_class: Any, right: Right) -> Any:
     """Return a class of producers that publish by this right only, at each of their tries."""
 
