@@ -25,6 +25,7 @@ from tests.fault_rows.candidates import (
     Replica,
     alive,
     assert_told,
+    catch_up,
     count,
     follow,
     lead_watching,
@@ -137,12 +138,19 @@ def test_events_that_are_older_than_what_it_knows_end_no_term_and_are_told_to_no
         leaders: list[str] = []
         a = http.elector(client=client, clock=http.clock, on_new_leader=leaders.append)
         leadership = lead(a)
+
+        def renew_and_tell() -> None:
+            renew(http, a)
+            stream.tell("MODIFIED", http.lease())  # else the watch is late, and closed for that
+            catch_up(a)
+
         for kind in ("ADDED", "MODIFIED", "DELETED"):
             stream.tell(kind, old)
-        renew(http, a, 2)
+        renew_and_tell()
+        renew_and_tell()
         for kind in ("DELETED", "MODIFIED"):
             stream.tell(kind, old)
-        renew(http, a)
+        renew_and_tell()
         assert (a.leadership, leaders) == (leadership, ["a"])
         http.put(**{**HELD, "holder_identity": "new"})
         stream.tell("MODIFIED", http.lease())
