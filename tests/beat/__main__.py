@@ -29,7 +29,6 @@ from . import peers
 from .replicas import INNERS, LEASE, Beats
 from .verdict import EXACT, SLACK, Sent, Verdict, judge
 
-REPLICAS = 3
 PEERS_SECONDS = 120.0
 ENTRIES = {"each-second": 1.0, "each-15-s": 15.0, "each-minute": None}
 
@@ -53,8 +52,7 @@ def play(inner: str, restarts: int, kills: int, folder: Path, server: ApiServer)
     server.create_namespace(f"beat-{inner}")
     namespace = Namespace(server, f"beat-{inner}", lease_name=LEASE)
     with Beats(folder, inner, ENTRIES, namespace=namespace) as beats:
-        for _ in range(REPLICAS):
-            beats.wait_until_ready(beats.start())
+        beats.fill()
         for _ in range(restarts):
             at = _leave(beats, beats.end)
             seen.hand_overs.append(_next_built_at(beats, at) - at)

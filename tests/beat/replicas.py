@@ -27,6 +27,7 @@ from .verdict import Sent, sent
 INNERS = ("lease", "shelve", "database", "redbeat")
 ENTRIES = {"each-second": 1.0, "in-8-s": 8.0}
 LEASE = "my-beat"
+REPLICAS = 3
 _BUILT = re.compile(r"^\[([-0-9]+ [:0-9]+,[0-9]+): INFO.*beat's scheduler was built", re.MULTILINE)
 
 
@@ -109,6 +110,11 @@ class Beats:
         program = Program([*celery, *options], folder=self.folder / name)
         self.programs[name] = self._exit.enter_context(program)
         return name
+
+    def fill(self) -> None:
+        """All `REPLICAS` contend, one started after another."""
+        for _ in range(REPLICAS):
+            self.wait_until_ready(self.start())
 
     def wait_until_ready(self, *names: str) -> None:
         """They contend."""
